@@ -1,0 +1,62 @@
+"""The contract between a translation model and everything that trains, searches or explains it.
+
+Letters in this package: B sentences, S source length, T target length, K hypotheses of a sentence, D width of the
+features, V target vocabulary. Batch first everywhere; a mask is bool and True means *may be attended*.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+Memory = dict[str, Tensor]
+"""What the decoder may look at: tensors that begin with (B, …), `mask` (B, S) among them. Hypotheses share it."""
+
+State = dict[str, Tensor]
+"""What a hypothesis carries from step to step: tensors that begin with (B, K, …)."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The numbers of pieces that a model embeds and predicts.
+
+    Attributes:
+        src: pieces of the source side.
+        tgt: pieces of the target side.
+        joint: whether both sides use the same pieces, so that embeddings may be shared.
+    """
+
+    src: int
+    tgt: int
+    joint: bool
+
+
+class Seq2Seq(nn.Module, ABC):
+    """A model of p(target | source) that emits one target piece at a time.
+
+    Attributes:
+        output: the last affine map, features to logits; training fuses it with the loss.
+    """
+
+    output: nn.Linear
+
+    @abstractmethod
+    def encode(self, src: Tensor, src_mask: Tensor) -> Memory:
+        """Read source ids (B, S), of which `src_mask` (B, S) are real, into what the decoder may look at."""
+
+    @abstractmethod
+    def forward(self, src: Tensor, tgt_in: Tensor, src_mask: Tensor) -> Tensor:
+        """Features (B, T, D) at all positions, given source ids (B, S) and BOS y1 … yn as `tgt_in` (B, T)."""
+
+    @abstractmethod
+    def start(self, memory: Memory) -> State:
+        """The state before the first target piece, with one hypothesis per sentence (K = 1)."""
+
+    @abstractmethod
+    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+        """Features (B, K, D) and the state after feeding the last piece (B, K) of every hypothesis."""
+
+    def project(self, features: Tensor) -> Tensor:
+        """Logits (…, V) of features (…, D)."""
+        logits: Tensor = self.output(features)
+        return logits
