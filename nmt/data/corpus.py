@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Protocol
 
+from nmt.errors import UserError
+
 
 class Corpus(Protocol):
     """Parallel text in up to three splits, `train`, `dev` and `test`.
@@ -32,3 +34,21 @@ class Corpus(Protocol):
     def fingerprint(self, split: str) -> str:
         """A hash of everything that decides the content of a split: two equal fingerprints mean equal text."""
         ...
+
+
+def check_settings(src: str, tgt: str, max_length: int) -> None:
+    """Raise `UserError` unless these are two languages and a length."""
+    for key, language in (("src", src), ("tgt", tgt)):
+        if not isinstance(language, str) or not language:
+            raise UserError(f"data.{key} must be a language such as de, but is {language!r} (YAML needs quotes: 'no')")
+    if src == tgt:
+        raise UserError(f"data.src and data.tgt must be two languages, but both are {src}")
+    if not isinstance(max_length, int) or isinstance(max_length, bool) or max_length < 1:
+        raise UserError(f"data.max_length must be a whole number of pieces of at least 1, but is {max_length!r}")
+
+
+def check_text(**settings: object) -> None:
+    """Raise `UserError` unless each of these settings of `data` is text or None; YAML reads 0123 or no as something else."""
+    for key, value in settings.items():
+        if not isinstance(value, str | None):
+            raise UserError(f"data.{key} must be text, but is {value!r}: put it in quotes")

@@ -61,6 +61,9 @@ class Bahdanau(Seq2Seq):
         for embedding in (self.src_embedding, self.tgt_embedding):
             nn.init.normal_(embedding.weight, std=0.1)
 
+    def cross_attention(self) -> list[nn.Module]:
+        return [self.attention]
+
     def encode(self, src: Tensor, src_mask: Tensor) -> Memory:
         embedded = F.dropout(self.src_embedding(src), self.dropout, self.training)
         states, first = self.encoder(embedded, src_mask)

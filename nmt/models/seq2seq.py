@@ -56,6 +56,10 @@ class Seq2Seq(nn.Module, ABC):
     def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
         """Features (B, K, D) and the state after feeding the last piece (B, K) of every hypothesis."""
 
+    @abstractmethod
+    def cross_attention(self) -> list[nn.Module]:
+        """The modules whose attention goes from target to source, first layer first; none in a model without."""
+
     def project(self, features: Tensor) -> Tensor:
         """Logits (…, V) of features (…, D)."""
         logits: Tensor = self.output(features)

@@ -190,6 +190,9 @@ class Transformer(Seq2Seq):
         if tied != "none":
             self.output.weight = self.tgt_embedding.weight
 
+    def cross_attention(self) -> list[nn.Module]:
+        return [layer.cross_attention for layer in self.decoder_layers]
+
     def encode(self, src: Tensor, src_mask: Tensor) -> Memory:
         x = self._embed(self.src_embedding, src, start=0)  # (B, S, D)
         mask = src_mask[:, None, None]

@@ -1,0 +1,126 @@
+"""`nmt COMMAND key=value …`: finds the command and hands over to Hydra. Nothing heavy is imported before it is needed."""
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import nmt
+from nmt.errors import UserError
+
+COMMANDS = {
+    "train": ("text to a trained, scored model; continues a run", "nmt train model=luong run_dir=runs/luong"),
+    "evaluate": ("translate a split of a run's corpus and score it", "nmt evaluate runs/luong split=test"),
+    "translate": ("translate lines of text", 'nmt translate runs/luong text="The dog sleeps."'),
+}
+
+TEXT_KEYS = ("text", "run", "run_dir", "input", "output", "reference", "paths.cache")
+TEXT_KEYS += tuple(f"data.{split}" for split in ("train", "dev", "test", "name"))
+"""Keys whose values are sentences or paths: whatever is typed is meant, and is quoted for Hydra."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if arguments[0] in ("--version", "-V", "version"):
+        print(f"nmt {nmt.__version__}")
+        return 0
+    command, *rest = arguments
+    if command not in COMMANDS:
+        print(f"nmt: there is no command {command!r}; there are: {', '.join(COMMANDS)} (nmt --help)", file=sys.stderr)
+        return 2
+    try:
+        return _run(command, [_quoted(argument) for argument in _named(command, rest)])
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _help() -> str:
+    lines = [
+        "nmt trains, evaluates and uses neural machine translation models.",
+        "",
+        "usage: nmt COMMAND [key=value …]      all keys of a command: nmt COMMAND --cfg job",
+        "",
+    ]
+    for name, (what, example) in COMMANDS.items():
+        lines += [f"  {name:<10} {what}", f"             {example}"]
+    lines += ["", "  nmt --version, nmt --help, nmt COMMAND --help"]
+    return "\n".join(lines)
+
+
+def _named(command: str, arguments: list[str]) -> list[str]:
+    """Positional run directories become `run=…`."""
+    if command == "train":
+        return arguments
+    positional = [a for a in arguments if "=" not in a and not a.startswith(("-", "~", "+"))]
+    rest = [a for a in arguments if a not in positional]
+    takes_value = {"--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--package", "-p", "--info", "-i"}
+    positional = [a for a in positional if arguments[arguments.index(a) - 1] not in takes_value or arguments[0] == a]
+    rest = [a for a in arguments if a not in positional]
+    return [*(f"run={a}" for a in positional), *rest]
+
+
+def _quoted(argument: str) -> str:
+    """Quote the value of a key that takes free text, so that any sentence and any path can be typed."""
+    key, equals, value = argument.partition("=")
+    if not equals or key.lstrip("+") not in TEXT_KEYS or value in ("null", "") or value[0] in "'\"[":
+        return argument
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped).replace("${", r"\${")
+    return f"{key}='{escaped}'"
+
+
+def _run(command: str, overrides: list[str]) -> int:
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from nmt.config import config_directory, register
+    from nmt.console import say_on_console
+
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
+    register()
+    say_on_console()
+    application = hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=command)(_task(command))
+    sys.argv = [f"nmt {command}", *overrides]
+    try:
+        application()
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        if wants_traceback:
+            raise
+        print(f"nmt {command}: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if wants_traceback or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG):
+            raise
+        print(f"nmt {command}: {error.strerror}: {error.filename or 'while writing'}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _task(command: str) -> Callable[[Any], Any]:
+    def task(config: Any) -> Any:
+        import importlib
+
+        from omegaconf import OmegaConf
+
+        return importlib.import_module(f"nmt.commands.{command}").main(OmegaConf.to_container(config, resolve=True))
+
+    return task
+
+
+def _one_line(error: Exception) -> str:
+    """The message of an error without Hydra's advice about its own grammar."""
+    lines = [line.strip() for line in str(error).split("\n")]
+    useful = [line for line in lines if line and not line.startswith(("See https", "To append", "full_key", "object_type"))]
+    return " ".join(useful)

@@ -1,0 +1,71 @@
+"""`nmt evaluate`: translate a split and score it."""
+
+import logging
+from pathlib import Path
+
+from nmt.components import build_corpus
+from nmt.config import check_decode_settings
+from nmt.data.corpus import Corpus
+from nmt.data.files import read_lines
+from nmt.decoding.translator import Translator
+from nmt.errors import UserError
+from nmt.evaluation.metrics import Score, score
+from nmt.evaluation.report import write_evaluation
+from nmt.run import Config, Run
+from nmt.training.validation import use_threads
+
+log = logging.getLogger("nmt")
+
+
+def main(config: Config) -> float:
+    """Score a run on a split of its corpus, or on two files; returns BLEU."""
+    check_decode_settings(config["decode"])
+    use_threads(config["threads"])
+    run = Run.open(Path(config["run"]))
+    if (config["input"] is None) != (config["reference"] is None):
+        raise UserError("input=FILE and reference=FILE go together: set both, or split=dev or test for the run's own text")
+    if config["input"] is not None:
+        sources, references = (list(read_lines(Path(config[key]))) for key in ("input", "reference"))
+        name = Path(config["input"]).name
+    else:
+        corpus = build_corpus(run.config["data"] | (config["data"] or {}))
+        sources, references = read_split(corpus, config["split"])
+        name = config["split"]
+    if len(sources) != len(references):
+        raise UserError(f"{config['input']} has {len(sources)} lines but {config['reference']} has {len(references)}")
+    translator = run.translator(checkpoint=config["checkpoint"], device=config["device"], decode=config["decode"])
+    scores = _evaluate(run, name, sources, references, translator)
+    for value in scores.values():
+        print(f"{value.text}\n{value.signature}")
+    log.info(f"translations and scores are in {run.directory / 'evaluation' / name}")
+    return scores["bleu"].score
+
+
+def evaluate_split(run: Run, corpus: Corpus, split: str, translator: Translator) -> dict[str, Score]:
+    """Translate and score a split, leaving texts and scores in the run."""
+    return _evaluate(run, split, *read_split(corpus, split), translator)
+
+
+def read_split(corpus: Corpus, split: str) -> tuple[list[str], list[str]]:
+    """Sources and references of a split.
+
+    Raises:
+        UserError: if the corpus has no such split, or it is empty.
+    """
+    if split not in corpus.splits():
+        raise UserError(f"split={split} is not in the run's corpus; it has: {', '.join(corpus.splits())}")
+    pairs = list(corpus.pairs(split))
+    if not pairs:
+        raise UserError(f"split={split} has no pairs")
+    return [src for src, _ in pairs], [tgt for _, tgt in pairs]
+
+
+def _evaluate(run: Run, name: str, sources: list[str], references: list[str], translator: Translator) -> dict[str, Score]:
+    translations = translator.search(sources)
+    if cut := sum(translation.cut for translation in translations):
+        log.warning(f"{cut:,} sources were longer than decode.max_source_length ({translator.settings.max_source_length}) and cut")
+    hypotheses = [translation.text for translation in translations]
+    scores = score(hypotheses, references)
+    directory = run.directory / "evaluation" / name
+    write_evaluation(directory, sources=sources, references=references, hypotheses=hypotheses, scores=scores)
+    return scores

@@ -1,0 +1,194 @@
+"""`nmt train`: corpus → trained model → dev and test score."""
+
+import json
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from nmt.commands.evaluate import evaluate_split
+from nmt.components import build_corpus, build_model, build_optimizer, build_schedule
+from nmt.config import TrainSettings, check_settings
+from nmt.console import console, logged_to
+from nmt.data.batches import TrainingData
+from nmt.data.corpus import Corpus
+from nmt.data.store import IdStore, open_store
+from nmt.data.tokenizer import Tokenizer
+from nmt.data.tokenizer_cache import cached_tokenizer
+from nmt.errors import UserError
+from nmt.models.seq2seq import Vocabulary
+from nmt.run import Config, Run, choose_device, differences, read_config
+from nmt.training.loop import Progress, Trainer
+from nmt.training.loss import TrainedModel
+from nmt.training.monitor import RunMonitor
+from nmt.training.randomness import random_state, restore_random_state, seed_everything
+from nmt.training.validation import in_order, samples, use_threads, validate
+
+log = logging.getLogger("nmt")
+
+
+def main(config: Config) -> float:
+    """Train, or continue, the run in `run_dir`; returns the best dev BLEU."""
+    check_settings(config)
+    settings = TrainSettings(**config["train"])
+    use_threads(settings.threads)
+    device = choose_device(config["device"])
+    build_schedule(config["schedule"])
+    size = config["tokenizer"]["vocab_size"]
+    with torch.device("meta"):  # sizes that do not fit are found before any text is read
+        build_optimizer(config["optimizer"], build_model(config["model"], Vocabulary(size, size, config["tokenizer"]["joint"])))
+    corpus = build_corpus(config["data"])
+    run, stores = _open_or_create(config, corpus)
+    with logged_to(run.directory / "train.log"):
+        progress = _train(run, corpus, stores, settings, device)
+        _summarise(run, corpus, progress, device)
+    return progress.best_bleu
+
+
+def _open_or_create(config: Config, corpus: Corpus) -> tuple[Run, dict[str, IdStore]]:
+    """The run of this config, after every check that needs no training has passed."""
+    directory, cache = Path(config["run_dir"]), Path(config["paths"]["cache"]).expanduser()
+    exists = (directory / "config.yaml").exists()
+    fingerprints = {split: corpus.fingerprint(split) for split in corpus.splits()}
+    if "dev" not in fingerprints:
+        raise UserError("training needs a dev split to choose the best checkpoint by: set data.dev=…")
+    if exists:
+        _check_same(directory, config, fingerprints)
+        tokenizer = Tokenizer.load(directory / "tokenizer", sampling=config["tokenizer"]["sampling"])
+    else:
+        if directory.is_dir() and any(directory.iterdir()):
+            raise UserError(f"run_dir={directory} holds files but is not a run: choose a folder that is new or empty")
+        tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
+    stores = {split: open_store(corpus, split, tokenizer, cache) for split in ("train", "dev")}
+    if exists:
+        run = Run(directory, config, tokenizer)
+    else:
+        run = Run.create(directory, config, tokenizer, {"fingerprints": fingerprints})
+    dropped = stores["train"].dropped
+    log.info(
+        f"{len(stores['train']):,} training pairs, {len(stores['dev']):,} dev; left out of training: "
+        f"{dropped.empty:,} with an empty side, {dropped.long:,} longer than {corpus.max_length} pieces"
+    )
+    return run, stores
+
+
+def _check_same(directory: Path, config: Config, fingerprints: dict[str, str]) -> None:
+    if config["resume"] == "never":
+        raise UserError(f"run_dir={directory} holds a run already: choose another folder, or resume=auto to continue it")
+    found = differences(read_config(directory), config)
+    old = json.loads((directory / "corpus.json").read_text(encoding="utf-8"))["fingerprints"]
+    found += [f"the text of data.{split}" for split in ("train", "dev") if old.get(split) != fingerprints.get(split)]
+    if found:
+        raise UserError(
+            f"run_dir={directory} belongs to another configuration: {', '.join(found)}; "
+            "set these back to continue it, or choose another run_dir"
+        )
+
+
+def _train(run: Run, corpus: Corpus, stores: dict[str, IdStore], settings: TrainSettings, device: torch.device) -> Progress:
+    seed_everything(run.config["seed"])
+    model = run.build_model().to(device)
+    trained = TrainedModel(model, smoothing=settings.label_smoothing)
+    optimizer = build_optimizer(run.config["optimizer"], model)
+    trainer = Trainer(trained, optimizer, build_schedule(run.config["schedule"]), settings, device)
+    progress = _restore(run, trainer)
+    if progress.reason_to_stop(settings):
+        return progress
+    data = TrainingData(
+        stores["train"],
+        run.tokenizer,
+        tokens_per_batch=settings.tokens_per_batch,
+        accumulate=settings.accumulate,
+        seed=run.config["seed"],
+    )
+    monitor = RunMonitor(
+        run.directory, updates=progress.updates, total=settings.max_updates, log_every=settings.log_every
+    )
+    with monitor:
+        reason = trainer.train(
+            data,
+            progress,
+            monitor=monitor,
+            validate=_validation(run, corpus, stores["dev"], trainer, progress, monitor),
+            save=lambda best: _save(run, trainer, progress, best=best),
+        )
+    log.info(f"stopped after {progress.updates:,} updates: {reason}")
+    return progress
+
+
+def _restore(run: Run, trainer: Trainer) -> Progress:
+    """Put the trainer where the newest intact checkpoint left it."""
+    checkpoint = run.checkpoints.newest_intact(log.warning)
+    if checkpoint is None:
+        return Progress()
+    checkpoint.load_model(trainer.trained.model)
+    training = checkpoint.training()
+    trainer.optimizer.load_state_dict(training["optimizer"])
+    restore_random_state(training["random"])
+    progress = Progress.from_state(checkpoint.state())
+    log.info(f"continuing {run.directory} after {progress.updates:,} updates")
+    return progress
+
+
+def _save(run: Run, trainer: Trainer, progress: Progress, *, best: bool) -> None:
+    training = {"optimizer": trainer.optimizer.state_dict(), "random": random_state()}
+    run.checkpoints.save(
+        trainer.trained.model, training, progress.as_state(), best=best, keep=trainer.settings.keep
+    )
+
+
+def _validation(
+    run: Run, corpus: Corpus, store: IdStore, trainer: Trainer, progress: Progress, monitor: RunMonitor
+) -> Callable[[], bool]:
+    """What the loop calls to validate."""
+    sources, references = (list(side) for side in zip(*corpus.pairs("dev"), strict=True))
+    batches = in_order(store, trainer.settings.tokens_per_batch)
+    translator = run.translator_of(trainer.trained.model, trainer.device)
+
+    def validation() -> bool:
+        loss = trainer.mean_nll(iter(batches))
+        with trainer.autocast():
+            result = validate(translator, sources, references)
+        bleu, chrf = result.scores["bleu"], result.scores["chrf"]
+        best = progress.judge(bleu.score, loss)
+        perplexity = math.exp(min(loss, 100.0))
+        figures = {"valid/loss": loss, "valid/perplexity": perplexity, "valid/bleu": bleu.score, "valid/chrf": chrf.score}
+        monitor.validation(progress.updates, figures, samples(sources, references, result.hypotheses), result.pictures)
+        log.info(
+            f"update {progress.updates:,}  epoch {progress.position.epoch + 1}  dev loss {loss:.3f}  "
+            f"perplexity {perplexity:.2f}  BLEU {bleu.score:.2f}  chrF {chrf.score:.2f}{'  best' if best else ''}"
+        )
+        return best
+
+    return validation
+
+
+def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.device) -> None:
+    """Score the best checkpoint on the test split and say what came of the run."""
+    parameters = sum(p.numel() for p in run.build_model().parameters())
+    rows: list[tuple[str, Any]] = [
+        ("model", run.config["model"]["_target_"].rpartition(".")[2]),
+        ("parameters", f"{parameters:,}"),
+        ("updates", f"{progress.updates:,} (best: {progress.best_update:,})"),
+        ("dev BLEU", f"{progress.best_bleu:.2f}"),
+    ]
+    if "test" in corpus.splits():
+        scores = evaluate_split(run, corpus, "test", run.translator(checkpoint="best", device=str(device)))
+        rows += [
+            (f"test {name}", f"{scores[key].score:.2f}  {scores[key].signature}")
+            for key, name in (("bleu", "BLEU"), ("chrf", "chrF"))
+        ]
+    rows += [
+        ("target tokens/s", f"{progress.tokens / max(progress.update_seconds, 1e-9):,.0f}"),
+        ("time", f"{progress.seconds / 60:.1f} min, validation included"),
+        ("run", str(run.directory)),
+    ]
+    table = Table(show_header=False)
+    for row in rows:
+        table.add_row(*map(str, row))
+        log.debug("%s: %s", *row)
+    console.print(table)

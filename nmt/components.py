@@ -1,0 +1,137 @@
+"""Building the parts that a config names with `_target_`, and nothing else.
+
+A config may come from a stranger, so a target is looked up, not called, until it has proved to be a part of the
+expected role that its own module places in `nmt` or `torch.optim`.
+"""
+
+import importlib
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+
+from nmt.data.corpus import Corpus
+from nmt.errors import UserError
+from nmt.models.attention import Score
+from nmt.models.seq2seq import Seq2Seq, Vocabulary
+
+Spec = Mapping[str, Any]
+
+
+def build_corpus(spec: Spec) -> Corpus:
+    """The corpus that a config's `data` describes."""
+    corpus: Corpus = _build(spec, "data")
+    return corpus
+
+
+def build_model(spec: Spec, vocabulary: Vocabulary) -> Seq2Seq:
+    """The model that a config's `model` describes, freshly initialised."""
+    model: Seq2Seq = _build(spec, "model", vocabulary)
+    return model
+
+
+def build_optimizer(spec: Spec, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """The optimizer that a config's `optimizer` describes, over the parameters of a model."""
+    optimizer: torch.optim.Optimizer = _build(spec, "optimizer", list(model.parameters()))
+    return optimizer
+
+
+def build_schedule(spec: Spec) -> Callable[[int], float]:
+    """The schedule that a config's `schedule` describes: number of the update, from 1, to a factor."""
+    schedule: Callable[..., float] = _target(spec, "schedule")
+    keywords = _keywords(spec, "schedule", schedule)
+    for name, value in keywords.items():
+        if value < 0 or (name in ("warmup", "total") and schedule.__name__ != "constant" and value < 1):
+            raise UserError(f"schedule.{name} ({value}) must be at least {0 if name == 'final' else 1}")
+    return partial(schedule, **keywords)
+
+
+def _is_subclass(parent: type) -> Callable[[Any], bool]:
+    return lambda target: inspect.isclass(target) and issubclass(target, parent) and not inspect.isabstract(target)
+
+
+_ROLES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "data": ("nmt.data.", lambda target: inspect.isclass(target) and target.__name__.endswith("Corpus")),
+    "model": ("nmt.models.", _is_subclass(Seq2Seq)),
+    "attention": ("nmt.models.", _is_subclass(Score)),
+    "optimizer": ("torch.optim.", _is_subclass(torch.optim.Optimizer)),
+    "schedule": ("nmt.training.schedules", inspect.isfunction),
+}
+"""For each role the module that must define the part, and what it must be."""
+
+
+def _build(spec: Spec, key: str, *arguments: Any) -> Any:
+    target = _target(spec, key)
+    keywords = _keywords(spec, key, target)
+    try:
+        return target(*arguments, **keywords)
+    except UserError:
+        raise
+    except (ValueError, RuntimeError) as error:  # sizes that do not fit, in the words of the part
+        raise UserError(str(error)) from error
+
+
+def _target(spec: Spec, key: str) -> Any:
+    """The class or function that a config names, after it has proved that it may be called."""
+    role = key.rpartition(".")[2]
+    if not isinstance(spec, Mapping) or "_target_" not in spec:
+        raise UserError(f"{key} must name its class in _target_, but is {spec!r}")
+    name = spec["_target_"]
+    place, fits = _ROLES[role]
+    if isinstance(name, str) and name.startswith(("nmt.", "torch.optim.")):
+        target = _look_up(name)
+        if target is not None and f"{target.__module__}.".startswith(f"{place.rstrip('.')}.") and fits(target):
+            return target
+    raise UserError(f"{key}._target_ must name a part for {role} that is defined in {place.rstrip('.')}, but is {name!r}")
+
+
+def _look_up(name: str) -> Any:
+    """The class or function behind a dotted name, or None."""
+    path, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(path), attribute, None)
+    except ImportError:
+        return None
+    return found if inspect.isclass(found) or inspect.isfunction(found) else None
+
+
+def _keywords(spec: Spec, key: str, target: Any) -> dict[str, Any]:
+    """The keyword arguments of a part, their names and types checked; a nested part becomes its constructor."""
+    parameters = {p.name: p for p in inspect.signature(target).parameters.values() if p.kind is not p.VAR_POSITIONAL}
+    types_ = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    keywords: dict[str, Any] = {}
+    for name, value in spec.items():
+        if name in ("_target_", "_partial_"):
+            continue
+        if name not in parameters:
+            known = ", ".join(n for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY or p.default is not p.empty)
+            raise UserError(f"{key}.{name} is not a key of {target.__name__}; its keys are: {known}")
+        if isinstance(value, Mapping) and name in _ROLES:
+            part = _target(value, f"{key}.{name}")
+            keywords[name] = partial(part, **_keywords(value, f"{key}.{name}", part))
+            continue
+        if value == "???":
+            raise UserError(f"{key}.{name} has no default: set {key}.{name}=…")
+        if isinstance(value, str) and "${" in value:
+            raise UserError(f"{key}.{name} ({value!r}) holds an interpolation, which is not resolved in a saved config")
+        _check_type(value, types_.get(name, Any), f"{key}.{name}")
+        keywords[name] = value
+    return keywords
+
+
+def _check_type(value: Any, annotation: Any, key: str) -> None:
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        accepted = typing.get_args(annotation)
+    else:
+        accepted = (annotation,)
+    plain = {int, float, str, bool, type(None)}
+    if not set(accepted) <= plain:
+        return  # lists, tensors and the like explain themselves where they are used
+    fits = type(value) in accepted or (type(value) is int and float in accepted)
+    if not fits:
+        wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in accepted)
+        raise UserError(f"{key} must be {wanted}, but is {value!r}")

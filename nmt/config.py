@@ -1,0 +1,217 @@
+"""The settings: one shape each, their defaults, and which of them decide the result of a training run.
+
+A field that decides must not change when a run continues; one marked `free` may. Imports nothing heavy.
+"""
+
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING
+
+import nmt
+from nmt.errors import UserError
+
+
+def config_directory() -> Path:
+    """Where the YAMLs are: beside the code in a wheel, beside the package in a checkout."""
+    package = Path(nmt.__file__).parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def free(default: Any) -> Any:
+    """A setting that may change when a run continues."""
+    return field(default=default, metadata={"free": True})
+
+
+@dataclass
+class TokenizerSettings:
+    """How SentencePiece learns and cuts pieces."""
+
+    type: str = "unigram"  # or bpe
+    vocab_size: int = 8000  # pieces, special ones and 256 bytes included
+    joint: bool = True  # one vocabulary for both sides
+    sampling: float = 0.0  # subword sampling in training: unigram's alpha, or BPE's dropout
+    byte_fallback: bool = True  # characters never seen become bytes, not <unk>
+    normalization: str = "nmt_nfkc"  # SentencePiece's rule: nmt_nfkc, nfkc, nmt_nfkc_cf, nfkc_cf or identity
+    train_sentences: int = 1_000_000  # pairs, from the start of training, that the pieces are learnt from
+
+
+@dataclass
+class TrainSettings:
+    """The training loop."""
+
+    tokens_per_batch: int = 4096  # most padded positions of a batch on either side
+    accumulate: int = 1  # batches of an update
+    max_updates: int | None = free(None)
+    max_epochs: int | None = free(None)
+    patience: int | None = free(10)  # validations without a better dev BLEU before training stops
+    validate_every: int = 500  # updates
+    checkpoint_every: int = free(500)  # updates
+    log_every: int = free(50)  # updates
+    keep: int = free(3)  # newest checkpoints kept, beside the best
+    label_smoothing: float = 0.1
+    clip_norm: float | None = 1.0  # largest gradient norm; null: none
+    precision: str = "fp32"  # or bf16, by autocast
+    threads: int | None = None  # of the CPU; null: torch's choice
+
+
+@dataclass
+class DecodeSettings:
+    """The search, in validation and in every command that translates."""
+
+    beam: int = 5
+    length_penalty: float = 1.0  # scores are log p / length^penalty
+    max_length: int = 256  # most target pieces
+    length_ratio: float = 2.0  # most target pieces per source piece (EOS counted), beyond …
+    length_offset: int = 10  # … this many
+    max_source_length: int = 256  # source pieces; what is longer is cut
+    batch_size: int = free(64)  # sentences
+
+
+@dataclass
+class PathSettings:
+    """Folders outside the run."""
+
+    cache: str = free("${oc.env:NMT_CACHE,${oc.env:XDG_CACHE_HOME,${oc.env:HOME}/.cache}/nmt}")
+
+
+@dataclass
+class TrainConfig:
+    """Everything that `nmt train` takes."""
+
+    run_dir: str = free("runs/${hydra:runtime.choices.model}")
+    seed: int = 1
+    device: str = free("auto")  # auto, cpu, cuda or cuda:N
+    resume: str = free("auto")  # auto continues the run in run_dir, never asks for a new folder
+    data: Any = MISSING
+    model: Any = MISSING
+    optimizer: Any = MISSING
+    schedule: Any = MISSING
+    tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    decode: DecodeSettings = field(default_factory=DecodeSettings)
+    paths: PathSettings = field(default_factory=PathSettings)
+
+
+@dataclass
+class DecodeOverrides:
+    """Changes to the search of a run; null keeps what the run was trained with."""
+
+    beam: int | None = None
+    length_penalty: float | None = None
+    max_length: int | None = None
+    length_ratio: float | None = None
+    length_offset: int | None = None
+    max_source_length: int | None = None
+    batch_size: int | None = None
+
+
+@dataclass
+class RunConfig:
+    """What every command takes that opens a run."""
+
+    run: Any = MISSING  # a run directory
+    checkpoint: str = "best"  # best, last or a number of updates
+    device: str = "auto"
+    threads: int | None = None
+    decode: DecodeOverrides = field(default_factory=DecodeOverrides)
+
+
+@dataclass
+class EvaluateConfig(RunConfig):
+    """Everything that `nmt evaluate` takes."""
+
+    split: str = "test"  # of the run's corpus: dev or test
+    input: str | None = None  # a file of source sentences instead …
+    reference: str | None = None  # … and its translations
+    data: Any = None  # changes to the run's data, such as data.test=OTHER/test
+
+
+@dataclass
+class TranslateConfig(RunConfig):
+    """Everything that `nmt translate` takes."""
+
+    text: str | None = None  # a sentence; null reads `input`
+    input: str | None = None  # a file; null is standard input
+    output: str | None = None  # a file; null is standard output
+
+
+SCHEMAS = {"train": TrainConfig, "evaluate": EvaluateConfig, "translate": TranslateConfig}
+
+
+def register() -> None:
+    """Make the schemas known to Hydra, as `COMMAND_schema`."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    for command, schema in SCHEMAS.items():
+        store.store(name=f"{command}_schema", node=schema)
+
+
+def free_keys(schema: Any = TrainConfig, prefix: str = "") -> set[str]:
+    """The dotted keys that may change when a run continues."""
+    keys = set()
+    for item in fields(schema):
+        name = f"{prefix}{item.name}"
+        if item.metadata.get("free"):
+            keys.add(name)
+        elif isinstance(item.type, type) and is_dataclass(item.type):
+            keys |= free_keys(item.type, f"{name}.")
+    return keys
+
+
+def check_settings(config: Any) -> None:
+    """Raise `UserError` for values that no training could use; `config` has the fields of `TrainConfig`."""
+    rules = [
+        ("tokenizer.type", ("unigram", "bpe")),
+        ("tokenizer.normalization", ("nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity")),
+        ("train.precision", ("fp32", "bf16")),
+        ("resume", ("auto", "never")),
+    ]
+    for key, choices in rules:
+        if (value := _get(config, key)) not in choices:
+            raise UserError(f"{key} must be one of {', '.join(choices)}, but is {value!r}")
+    at_least = {
+        "tokenizer.vocab_size": 1,
+        "tokenizer.train_sentences": 1,
+        "train.tokens_per_batch": 1,
+        "train.accumulate": 1,
+        "train.max_updates": 1,
+        "train.max_epochs": 1,
+        "train.patience": 0,
+        "train.validate_every": 1,
+        "train.checkpoint_every": 1,
+        "train.log_every": 1,
+        "train.keep": 1,
+        "train.threads": 1,
+        "seed": 0,
+    }
+    for key, least in at_least.items():
+        if (value := _get(config, key)) is not None and value < least:
+            raise UserError(f"{key} must be at least {least}, but is {value}")
+    for key in ("tokenizer.sampling", "train.label_smoothing"):
+        if not 0 <= (value := _get(config, key)) < 1:
+            raise UserError(f"{key} must be at least 0 and less than 1, but is {value}")
+    if (norm := _get(config, "train.clip_norm")) is not None and norm <= 0:
+        raise UserError(f"train.clip_norm must be more than 0, or null for none, but is {norm}")
+    if all(_get(config, f"train.{key}") is None for key in ("max_updates", "max_epochs", "patience")):
+        raise UserError("training would never end: set train.max_updates, train.max_epochs or train.patience")
+    check_decode_settings(config["decode"])
+
+
+def check_decode_settings(decode: Any) -> None:
+    """Raise `UserError` for a search that cannot run; a null is not looked at."""
+    for key, least in {"beam": 1, "max_length": 1, "length_offset": 0, "max_source_length": 1, "batch_size": 1}.items():
+        if (value := decode[key]) is not None and value < least:
+            raise UserError(f"decode.{key} must be at least {least}, but is {value}")
+    for key in ("length_penalty", "length_ratio"):
+        if (value := decode[key]) is not None and not value >= 0:
+            raise UserError(f"decode.{key} must be at least 0, but is {value}")
+
+
+def _get(config: Any, key: str) -> Any:
+    for name in key.split("."):
+        config = config[name]
+    return config

@@ -1,0 +1,182 @@
+"""Batches bounded by tokens and grouped by length; the order of data is a function of (seed, epoch, position)."""
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nmt.data.store import SIDES, IdStore
+from nmt.data.tokenizer import Side, Tokenizer
+from nmt.errors import UserError
+from nmt.vocabulary import BOS, EOS, PAD
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sentence pairs as tensors. B pairs, S and T the longest sides with EOS, N real target tokens (EOS counted).
+
+    Attributes:
+        src: (B, S) ids, EOS, padding.
+        src_mask: (B, S), True where real.
+        tgt_in: (B, T), BOS y1 … yn, padding.
+        targets: (N,), y1 … yn EOS of all pairs, one after the other.
+        positions: (N,), where the targets sit in the flattened (B · T).
+    """
+
+    src: Tensor
+    src_mask: Tensor
+    tgt_in: Tensor
+    targets: Tensor
+    positions: Tensor
+
+    @property
+    def tokens(self) -> int:
+        """N, without asking the device."""
+        return self.targets.numel()
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device; the copy to a GPU does not wait."""
+        if device.type == "cpu":
+            return self
+        moved = {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in vars(self).items()}
+        return replace(self, **moved)
+
+
+def collate(sources: list[npt.NDArray[np.int32]], targets: list[npt.NDArray[np.int32]]) -> Batch:
+    """A batch of source and target ids, both without BOS and EOS."""
+    src, src_lengths = pad_with_eos(sources)
+    tgt_out, tgt_lengths = pad_with_eos(targets)
+    tgt_in = np.concatenate([np.full((len(tgt_out), 1), BOS), tgt_out[:, :-1]], axis=1)
+    real = np.arange(tgt_out.shape[1]) < tgt_lengths[:, None]
+    tgt_in[~real] = PAD
+    positions = np.flatnonzero(real)
+    return Batch(
+        src=torch.from_numpy(src),
+        src_mask=torch.from_numpy(np.arange(src.shape[1]) < src_lengths[:, None]),
+        tgt_in=torch.from_numpy(tgt_in),
+        targets=torch.from_numpy(tgt_out.reshape(-1)[positions]),
+        positions=torch.from_numpy(positions),
+    )
+
+
+def pad_with_eos(rows: list[npt.NDArray[np.int32]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Ids, EOS and padding (B, longest + 1), and the lengths with EOS (B,)."""
+    lengths = np.array([len(row) + 1 for row in rows])
+    padded = np.full((len(rows), lengths.max()), PAD, dtype=np.int64)
+    for n, row in enumerate(rows):
+        padded[n, : len(row)] = row
+        padded[n, len(row)] = EOS
+    return padded, lengths
+
+
+def plan(
+    src_lengths: npt.NDArray[np.int64], tgt_lengths: npt.NDArray[np.int64], *, tokens: int, seed: int, epoch: int
+) -> list[npt.NDArray[np.int64]]:
+    """The batches of an epoch as pair numbers, from lengths alone.
+
+    Pairs are sorted by target length, and by source length within it (rising and falling in turn, so that
+    neighbours stay alike), equal ones in random order; cut where the next pair would make the padded
+    batch exceed `tokens`; and the batches shuffled.
+
+    Args:
+        src_lengths: pieces with EOS, (pairs,).
+        tgt_lengths: pieces with EOS, (pairs,).
+        tokens: most target positions of a batch, padding included; the source side may have as many.
+        seed: of the run.
+        epoch: from 0.
+
+    Raises:
+        UserError: if one pair alone exceeds `tokens`.
+    """
+    longest = np.maximum(src_lengths, tgt_lengths)
+    if longest.max() > tokens:
+        raise UserError(
+            f"train.tokens_per_batch ({tokens}) must hold the longest training pair ({longest.max()} pieces with the "
+            "end of sentence): raise it, or lower data.max_length"
+        )
+    random = np.random.Generator(np.random.PCG64([seed, epoch]))
+    turn = np.where(tgt_lengths % 2 == 0, src_lengths, -src_lengths)
+    order = np.lexsort((random.permutation(len(longest)), turn, tgt_lengths))
+    cuts, start, widest = [], 0, 0
+    for position, length in enumerate(longest[order].tolist()):
+        widest = max(widest, length)
+        if widest * (position + 1 - start) > tokens:
+            cuts.append(position)
+            start, widest = position, length
+    batches = np.split(order, cuts)
+    return [batches[n] for n in random.permutation(len(batches))]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where training stands in its data: the next update of an epoch, both from 0."""
+
+    epoch: int
+    update: int
+
+
+class TrainingData:
+    """The endless sequence of updates over a store, each one or more batches, from any position on.
+
+    Args:
+        store: ids of the training split.
+        tokenizer: draws segmentations where subword sampling is on.
+        tokens_per_batch: see `plan`.
+        accumulate: batches of an update.
+        seed: of the run.
+    """
+
+    def __init__(
+        self, store: IdStore, tokenizer: Tokenizer, *, tokens_per_batch: int, accumulate: int, seed: int
+    ) -> None:
+        self._store = store
+        self._tokenizer = tokenizer
+        self._tokens = tokens_per_batch
+        self._accumulate = accumulate
+        self._seed = seed
+
+    def updates(self, position: Position, device: torch.device) -> Iterator[tuple[list[Batch], Position]]:
+        """Batches of each update from `position` on, with the position after it; the next is made while one is used."""
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as maker:
+            plans = self._plans(position)
+            pending = maker.submit(self._make, *next(plans), device)
+            while True:
+                ready = pending.result()
+                pending = maker.submit(self._make, *next(plans), device)
+                yield ready
+
+    def _plans(self, position: Position) -> Iterator[tuple[int, list[npt.NDArray[np.int64]], Position]]:
+        epoch, first = position.epoch, position.update
+        while True:
+            batches = plan(
+                self._store.lengths["src"] + 1,
+                self._store.lengths["tgt"] + 1,
+                tokens=self._tokens,
+                seed=self._seed,
+                epoch=epoch,
+            )
+            updates = [batches[n : n + self._accumulate] for n in range(0, len(batches), self._accumulate)]
+            for number in range(first, len(updates)):
+                last = number + 1 == len(updates)
+                yield epoch, updates[number], Position(epoch + 1, 0) if last else Position(epoch, number + 1)
+            epoch, first = epoch + 1, 0
+
+    def _make(
+        self, epoch: int, update: list[npt.NDArray[np.int64]], after: Position, device: torch.device
+    ) -> tuple[list[Batch], Position]:
+        return [collate(*self._ids(pairs.tolist(), epoch)).to(device) for pairs in update], after
+
+    def _ids(self, pairs: list[int], epoch: int) -> list[list[npt.NDArray[np.int32]]]:
+        if self._tokenizer.sampling == 0:
+            return [[self._store.ids(pair, side) for pair in pairs] for side in SIDES]
+        return [[self._sampled(pair, side, epoch) for pair in pairs] for side in SIDES]
+
+    def _sampled(self, pair: int, side: Side, epoch: int) -> npt.NDArray[np.int32]:
+        name = f"{self._seed} {epoch} {pair} {side}".encode()
+        seed = int.from_bytes(hashlib.blake2b(name, digest_size=4).digest(), "little")
+        return np.asarray(self._tokenizer.sample(self._store.text(pair, side), side, seed), np.int32)

@@ -1,0 +1,147 @@
+"""SentencePiece on both sides: text to ids and back."""
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import sentencepiece
+
+from nmt.errors import UserError
+from nmt.vocabulary import BOS, EOS, PAD, UNK
+
+if TYPE_CHECKING:
+    from nmt.config import TokenizerSettings
+
+Side = Literal["src", "tgt"]
+TRAINER_THREADS = 4
+"""SentencePiece's result depends on the number of its threads: the same everywhere gives the same pieces everywhere."""
+
+_LINE_BREAKS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+
+
+class Tokenizer:
+    """The SentencePiece models of a run: one for both sides (joint) or one each.
+
+    Attributes:
+        joint: whether both sides share one model.
+        sampling: 0, or the strength of subword sampling in training: the smoothing α of the unigram language model
+            (Kudo 2018), the merge dropout p of BPE (Provilkov et al. 2020).
+    """
+
+    def __init__(self, models: dict[str, bytes], *, sampling: float) -> None:
+        self.models = models
+        self.joint = "joint" in models
+        self.sampling = sampling
+        processors = {name: sentencepiece.SentencePieceProcessor(model_proto=model) for name, model in models.items()}
+        self._src = processors["joint" if self.joint else "src"]
+        self._tgt = processors["joint" if self.joint else "tgt"]
+
+    @classmethod
+    def load(cls, directory: Path, *, sampling: float) -> "Tokenizer":
+        """The tokenizer in a run's `tokenizer/`.
+
+        Raises:
+            UserError: if it is not there or is no SentencePiece model.
+        """
+        files = {path.stem: path for path in sorted(directory.glob("*.model"))}
+        if set(files) not in ({"joint"}, {"src", "tgt"}):
+            raise UserError(f"{directory} must hold joint.model, or src.model and tgt.model, but holds {sorted(files)}")
+        try:
+            return cls({name: path.read_bytes() for name, path in files.items()}, sampling=sampling)
+        except RuntimeError as error:
+            raise UserError(f"{directory}: not a SentencePiece model ({error})") from error
+
+    def save(self, directory: Path) -> None:
+        """Write the models into a directory that exists."""
+        for name, model in self.models.items():
+            (directory / f"{name}.model").write_bytes(model)
+
+    @property
+    def src_size(self) -> int:
+        """Pieces of the source vocabulary."""
+        return int(self._src.get_piece_size())
+
+    @property
+    def tgt_size(self) -> int:
+        """Pieces of the target vocabulary."""
+        return int(self._tgt.get_piece_size())
+
+    def encode(self, sentences: Sequence[str], side: Side) -> list[list[int]]:
+        """The ids of sentences, without BOS and EOS."""
+        ids: list[list[int]] = self._side(side).encode(list(sentences))
+        return ids
+
+    def sample(self, sentence: str, side: Side, seed: int) -> list[int]:
+        """One segmentation of a sentence, drawn with its own seed (32 bits): nothing is remembered between calls."""
+        sentencepiece.set_random_generator_seed(seed)
+        ids: list[int] = self._side(side).encode(sentence, enable_sampling=True, alpha=self.sampling, nbest_size=-1)
+        return ids
+
+    def pieces(self, ids: Sequence[int], side: Side) -> list[str]:
+        """The pieces behind ids."""
+        pieces: list[str] = self._side(side).id_to_piece(list(ids))
+        return pieces
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Detokenised target text of ids; a line break that byte pieces may spell becomes a space."""
+        return _LINE_BREAKS.sub(" ", self._tgt.decode(list(ids))).strip()
+
+    def _side(self, side: Side) -> sentencepiece.SentencePieceProcessor:
+        return self._src if side == "src" else self._tgt
+
+
+def train(pairs: Iterable[tuple[str, str]], settings: "TokenizerSettings") -> Tokenizer:
+    """Learn the pieces of a corpus. The same text and settings give the same model, byte for byte.
+
+    Raises:
+        UserError: if the vocabulary does not suit the corpus.
+    """
+    texts: dict[str, list[str]] = {"joint": []} if settings.joint else {"src": [], "tgt": []}
+    for src, tgt in _thin(pairs, settings.train_sentences):
+        texts["joint" if settings.joint else "src"].append(src)
+        texts["joint" if settings.joint else "tgt"].append(tgt)
+    return Tokenizer({name: _train_one(lines, settings) for name, lines in texts.items()}, sampling=settings.sampling)
+
+
+def _thin(pairs: Iterable[tuple[str, str]], limit: int) -> Iterator[tuple[str, str]]:
+    """The first `limit` pairs: the pieces of a large corpus are settled long before its end."""
+    for count, pair in enumerate(pairs):
+        if count == limit:
+            return
+        yield pair
+
+
+def _train_one(lines: list[str], settings: "TokenizerSettings") -> bytes:
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=model,
+            model_type=settings.type,
+            vocab_size=settings.vocab_size,
+            byte_fallback=settings.byte_fallback,
+            normalization_rule_name=settings.normalization,
+            character_coverage=1.0,
+            num_threads=TRAINER_THREADS,
+            pad_id=PAD,
+            unk_id=UNK,
+            bos_id=BOS,
+            eos_id=EOS,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise UserError(_explain(str(error), settings.vocab_size)) from error
+    return model.getvalue()
+
+
+def _explain(message: str, size: int) -> str:
+    if found := re.search(r"set it to a value <= (\d+)", message):
+        return (
+            f"tokenizer.vocab_size ({size}) is more than this corpus supports: "
+            f"set tokenizer.vocab_size={found[1]} or less, or train on more text"
+        )
+    if found := re.search(r"required_chars\. \d+ vs (\d+)", message):
+        return f"tokenizer.vocab_size ({size}) is less than the characters of this corpus need: set at least {found[1]}"
+    return f"tokenizer.vocab_size ({size}): SentencePiece cannot train on this corpus: {message}"

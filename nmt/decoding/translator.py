@@ -1,0 +1,95 @@
+"""From source sentences to translations: encode, sort by length, search in batches, decode, restore the order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nmt.config import DecodeSettings
+from nmt.data.batches import pad_with_eos
+from nmt.data.tokenizer import Tokenizer
+from nmt.decoding.search import Hypothesis, beam_search
+from nmt.models.seq2seq import Seq2Seq
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A translated sentence.
+
+    Attributes:
+        text: detokenised, never with a line break.
+        hypotheses: what the search found, best first; none for an empty source.
+        cut: whether the source was longer than `decode.max_source_length` pieces and was cut.
+    """
+
+    text: str
+    hypotheses: list[Hypothesis]
+    cut: bool
+
+
+class Translator:
+    """A model with its tokenizer that translates text.
+
+    Args:
+        model: trained.
+        tokenizer: the one it was trained with.
+        settings: how to search.
+        device: where the model is.
+    """
+
+    def __init__(self, model: Seq2Seq, tokenizer: Tokenizer, settings: DecodeSettings, device: torch.device) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self.device = device
+
+    @classmethod
+    def load(cls, run: str | Path, *, checkpoint: str = "best", device: str = "auto") -> "Translator":
+        """The translator of a run directory, searching as the run did in validation.
+
+        Raises:
+            UserError: if the run or the checkpoint is missing, damaged or not to be trusted.
+        """
+        from nmt.run import Run
+
+        return Run.open(Path(run)).translator(checkpoint=checkpoint, device=device)
+
+    def translate(self, sentences: Sequence[str]) -> list[str]:
+        """The best translation of each sentence, in order."""
+        return [translation.text for translation in self.search(sentences)]
+
+    def search(self, sentences: Sequence[str]) -> list[Translation]:
+        """The translations of sentences, in order, with scores; an empty sentence gives an empty one."""
+        limit = self.settings.max_source_length
+        encoded = self.tokenizer.encode(sentences, "src")
+        sources = [np.asarray(ids[:limit], np.int32) for ids in encoded]
+        order = sorted((n for n in range(len(sources)) if len(sources[n])), key=lambda n: -len(sources[n]))
+        found: list[list[Hypothesis]] = [[] for _ in sources]
+        was_training = self.model.training
+        self.model.eval()
+        for start in range(0, len(order), self.settings.batch_size):
+            numbers = order[start : start + self.settings.batch_size]
+            for n, hypotheses in zip(numbers, self._search([sources[n] for n in numbers]), strict=True):
+                found[n] = hypotheses
+        self.model.train(was_training)
+        return [
+            Translation(self.tokenizer.decode(hypotheses[0].ids) if hypotheses else "", hypotheses, len(ids) > limit)
+            for hypotheses, ids in zip(found, encoded, strict=True)
+        ]
+
+    def _search(self, sources: list[np.ndarray]) -> list[list[Hypothesis]]:  # type: ignore[type-arg]
+        ids, lengths = pad_with_eos(sources)
+        src = torch.from_numpy(ids).to(self.device)
+        src_mask = (torch.arange(src.size(1)) < torch.from_numpy(lengths)[:, None]).to(self.device)
+        settings = self.settings
+        limits = torch.from_numpy(lengths) * settings.length_ratio + settings.length_offset
+        return beam_search(
+            self.model,
+            src,
+            src_mask,
+            beam=settings.beam,
+            length_penalty=settings.length_penalty,
+            max_lengths=limits.long().clamp(max=settings.max_length).to(self.device),
+        )

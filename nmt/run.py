@@ -1,0 +1,193 @@
+"""The run directory: written by training, opened by every other command; self-contained and movable."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+import nmt
+from nmt.components import build_model
+from nmt.config import DecodeSettings, free_keys
+from nmt.data.tokenizer import Tokenizer
+from nmt.errors import UserError
+from nmt.models.seq2seq import Seq2Seq, Vocabulary
+from nmt.training.checkpoint import Checkpoints
+
+if TYPE_CHECKING:
+    from nmt.decoding.translator import Translator
+
+Config = dict[str, Any]
+
+
+class Run:
+    """A run directory with its config, as plain values, and its tokenizer."""
+
+    def __init__(self, directory: Path, config: Config, tokenizer: Tokenizer) -> None:
+        self.directory = directory
+        self.config = config
+        self.tokenizer = tokenizer
+        self.checkpoints = Checkpoints(directory / "checkpoints")
+
+    @classmethod
+    def create(cls, directory: Path, config: Config, tokenizer: Tokenizer, corpus: Mapping[str, Any]) -> "Run":
+        """Make the directory of a new run; `config.yaml` comes last, so that what has one is complete."""
+        (directory / "tokenizer").mkdir(parents=True, exist_ok=True)
+        tokenizer.save(directory / "tokenizer")
+        _write_json(directory / "corpus.json", corpus)
+        _write_json(directory / "environment.json", environment())
+        scratch = directory / ".config.yaml"
+        scratch.write_text(OmegaConf.to_yaml(OmegaConf.create(config)), encoding="utf-8")
+        scratch.replace(directory / "config.yaml")
+        return cls(directory, config, tokenizer)
+
+    @classmethod
+    def open(cls, directory: Path) -> "Run":
+        """The run in a directory.
+
+        Raises:
+            UserError: if there is none, or its config or tokenizer cannot be read.
+        """
+        config = read_config(directory)
+        return cls(directory, config, Tokenizer.load(directory / "tokenizer", sampling=config["tokenizer"]["sampling"]))
+
+    def build_model(self) -> Seq2Seq:
+        """The run's model, freshly initialised."""
+        tokenizer = self.tokenizer
+        return build_model(self.config["model"], Vocabulary(tokenizer.src_size, tokenizer.tgt_size, tokenizer.joint))
+
+    def load_model(self, checkpoint: str, device: torch.device) -> Seq2Seq:
+        """The run's model with the parameters of a checkpoint, in evaluation mode."""
+        found = self.checkpoints.find(checkpoint)
+        model = self.build_model()
+        found.load_model(model)
+        return model.to(device).eval()
+
+    def translator(self, *, checkpoint: str, device: str, decode: Mapping[str, Any] | None = None) -> "Translator":
+        """A translator with the run's decoding settings, changed where `decode` says so."""
+        chosen = choose_device(device)
+        return self.translator_of(self.load_model(checkpoint, chosen), chosen, decode)
+
+    def translator_of(
+        self, model: Seq2Seq, device: torch.device, decode: Mapping[str, Any] | None = None
+    ) -> "Translator":
+        """The same, of a model at hand."""
+        from nmt.decoding.translator import Translator
+
+        known = {item.name for item in fields(DecodeSettings)}
+        settings = DecodeSettings(**{k: v for k, v in self.config["decode"].items() if k in known})
+        changes = {name: value for name, value in (decode or {}).items() if value is not None}
+        return Translator(model, self.tokenizer, replace(settings, **changes), device)
+
+
+def read_config(directory: Path) -> Config:
+    """The config of a run as plain values; interpolations in it are left as they are.
+
+    Raises:
+        UserError: if the directory is not a run, or its config cannot be read.
+    """
+    path = directory / "config.yaml"
+    if not path.is_file():
+        what = "has no config.yaml" if directory.is_dir() else "does not exist"
+        raise UserError(f"{directory} is not a run: it {what}; give a directory that `nmt train` has written (run=DIR)")
+    try:
+        config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    wanted = ("data", "model", "tokenizer", "decode")
+    if not isinstance(config, dict) or not all(isinstance(config.get(key), dict) for key in wanted):
+        raise UserError(f"{path} is not the config of a run: it lacks one of {', '.join(wanted)}")
+    return {str(key): value for key, value in config.items()}
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """Keys that decide the result and differ, each as `key (old → new)`.
+
+    Of `data`, only languages and lengths are compared: what the files hold is compared by fingerprint, and where
+    they lie is free.
+    """
+    free = free_keys()
+    old_flat, new_flat = _flat(old), _flat(new)
+    found = []
+    for key in sorted(old_flat.keys() | new_flat.keys()):
+        is_path = key.startswith("data.") and key not in ("data.src", "data.tgt", "data.max_length")
+        if key not in free and not is_path and old_flat.get(key) != new_flat.get(key):
+            found.append(f"{key} ({old_flat.get(key)} → {new_flat.get(key)})")
+    return found
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of `device=…`: `auto` takes the first CUDA GPU if there is one.
+
+    Raises:
+        UserError: if it is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"device must be auto, cpu, cuda or cuda:N, but is {name!r}") from error
+    count = torch.cuda.device_count() if device.type == "cuda" else 0
+    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= count):
+        raise UserError(f"device={name} is not there: this machine has the CPU and {count} CUDA GPUs; try device=auto")
+    return device
+
+
+def environment() -> dict[str, Any]:
+    """Versions and hardware: what else decides the bits of a result."""
+    return {
+        "nmt": nmt.__version__,
+        "commit": _commit(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cpu": _cpu_model(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n")
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def _commit() -> str | None:
+    """The commit of the code, where it runs from a checkout."""
+    root = Path(nmt.__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

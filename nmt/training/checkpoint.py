@@ -1,0 +1,175 @@
+"""Checkpoints: written whole or not at all, checked before they are believed."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+from torch import nn
+
+from nmt.errors import UserError
+
+FORMAT = 1
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint directory, `step-0001000`, that holds
+
+    - `model.safetensors`: the parameters;
+    - `training.pt`: optimizer and random generators, tensors and plain values only;
+    - `state.json`: what `Progress` counts;
+    - `manifest.json`: the format and the SHA-256 of the other three.
+    """
+
+    directory: Path
+
+    @property
+    def updates(self) -> int:
+        """The update after which it was written."""
+        return int(self.directory.name.removeprefix("step-"))
+
+    def damage(self) -> str | None:
+        """What is wrong with it, or None."""
+        try:
+            manifest = json.loads((self.directory / _MANIFEST).read_text(encoding="utf-8"))
+            if manifest["format"] > FORMAT:
+                raise UserError(
+                    f"{self.directory} has checkpoint format {manifest['format']}, but this nmt reads up to {FORMAT}: "
+                    "install a newer nmt"
+                )
+            for name in ("model.safetensors", "training.pt", "state.json"):
+                if _hash(self.directory / name) != manifest["sha256"][name]:
+                    return f"{self.directory / name} was cut short or altered"
+        except FileNotFoundError as error:
+            return f"{error.filename} is missing"
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+            return f"{self.directory / _MANIFEST} was cut short or altered"
+        return None
+
+    def load_model(self, model: nn.Module) -> None:
+        """Fill a model with its parameters.
+
+        Raises:
+            UserError: if the file is damaged or belongs to another model.
+        """
+        if problem := self.damage():
+            raise UserError(f"{problem}: name another checkpoint with checkpoint=…")
+        try:
+            load_model(model, self.directory / "model.safetensors", strict=True)
+        except (RuntimeError, SafetensorError) as error:
+            raise UserError(f"{self.directory / 'model.safetensors'} does not fit the run's config.yaml: {error}") from error
+
+    def training(self) -> dict[str, Any]:
+        """Optimizer state and random generators."""
+        state: dict[str, Any] = torch.load(self.directory / "training.pt", map_location="cpu", weights_only=True)
+        return state
+
+    def state(self) -> dict[str, Any]:
+        """What was counted."""
+        state: dict[str, Any] = json.loads((self.directory / "state.json").read_text(encoding="utf-8"))
+        return state
+
+
+class Checkpoints:
+    """The `checkpoints/` of a run, with the links `last` and `best`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def all(self) -> list[Checkpoint]:
+        """All of them, damaged ones too, oldest first."""
+        return [Checkpoint(path) for path in sorted(self.directory.glob("step-*")) if path.is_dir()]
+
+    def find(self, name: str) -> Checkpoint:
+        """The checkpoint called `last`, `best` or by its number of updates.
+
+        Raises:
+            UserError: if there is none.
+        """
+        path = self.directory / (name if name in ("last", "best") else f"step-{name:0>7}")
+        if not path.is_dir():
+            there = ", ".join(str(checkpoint.updates) for checkpoint in self.all()) or "none"
+            raise UserError(f"checkpoint={name} is not in {self.directory}; those there are: best, last, {there}")
+        return Checkpoint(path.resolve())
+
+    def newest_intact(self, report: Callable[[str], None]) -> Checkpoint | None:
+        """The newest checkpoint without damage, or None where none was ever written; damaged ones are reported.
+
+        Raises:
+            UserError: if there are some but all are damaged.
+        """
+        problems = []
+        for checkpoint in reversed(self.all()):
+            problem = checkpoint.damage()
+            if problem is None:
+                return checkpoint
+            problems.append(problem)
+            report(f"{problem}: trying the checkpoint before it")
+        if problems:
+            raise UserError(f"no checkpoint in {self.directory} is intact ({problems[0]}): start anew in another run_dir")
+        return None
+
+    def save(self, model: nn.Module, training: dict[str, Any], state: dict[str, Any], *, best: bool, keep: int) -> None:
+        """Write the checkpoint of `state["updates"]`, point `last` (and `best`) at it, and remove old ones.
+
+        It is written under another name, flushed to disk and renamed, so that what has its name is whole.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        target = self.directory / f"step-{state['updates']:07d}"
+        scratch = self.directory / f".writing-{target.name}"
+        shutil.rmtree(scratch, ignore_errors=True)
+        try:
+            scratch.mkdir()
+            save_model(model, str(scratch / "model.safetensors"))
+            torch.save(training, scratch / "training.pt")
+            (scratch / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+            sums = {path.name: _hash(path) for path in sorted(scratch.iterdir())}
+            (scratch / _MANIFEST).write_text(json.dumps({"format": FORMAT, "sha256": sums}, indent=1), encoding="utf-8")
+            for path in (*scratch.iterdir(), scratch):
+                _flush(path)
+            if target.exists():  # a damaged one, or one from before an interruption
+                shutil.rmtree(target)
+            scratch.rename(target)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+        self._link("last", target)
+        if best:
+            self._link("best", target)
+        _flush(self.directory)
+        self._prune(keep)
+
+    def _link(self, name: str, target: Path) -> None:
+        scratch = self.directory / f".{name}"
+        scratch.unlink(missing_ok=True)
+        scratch.symlink_to(target.name)
+        scratch.replace(self.directory / name)
+
+    def _prune(self, keep: int) -> None:
+        best = self.directory / "best"
+        kept = {path.name for path in [*(c.directory for c in self.all()[-keep:]), best.resolve()]}
+        for checkpoint in self.all():
+            if checkpoint.directory.name not in kept:
+                shutil.rmtree(checkpoint.directory)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

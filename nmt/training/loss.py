@@ -1,0 +1,97 @@
+"""Label-smoothed cross-entropy, fused with the projection so that (tokens × V) logits are never all in memory."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from nmt.data.batches import Batch
+from nmt.models.seq2seq import Seq2Seq
+
+CHUNK = 512
+"""Rows of logits that exist at a time: on two cores 512 × 8000 floats stay near the last-level cache."""
+
+
+def cross_entropy(features: Tensor, output: nn.Linear, targets: Tensor, *, smoothing: float) -> tuple[Tensor, Tensor]:
+    """The loss of projected features, summed over N tokens.
+
+    With p = softmax(features Wᵀ + b) and ε = smoothing, the loss of a token is
+    -(1 - ε) log p(target) - ε / V Σ_v log p(v) (Szegedy et al. 2016, section 7; Vaswani et al. 2017, section 5.4).
+
+    Args:
+        features: (N, D).
+        output: the projection to V logits.
+        targets: (N,) ids.
+        smoothing: ε.
+
+    Returns:
+        The summed loss, and the summed -log p(target) in nats without a gradient.
+    """
+    if torch.is_autocast_enabled(features.device.type):
+        features = features.to(torch.get_autocast_dtype(features.device.type))
+    loss, nll = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        features, output.weight, output.bias, targets, smoothing, torch.is_grad_enabled()
+    )
+    return loss, nll
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Computes the gradient along with the loss, while a chunk of logits is at hand: ∂loss/∂logits = p - smoothed target."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        smoothing: float,
+        with_gradient: bool,
+    ) -> tuple[Tensor, Tensor]:
+        matrix = weight.to(features.dtype)
+        grad_features, grad_weight = torch.empty_like(features), torch.zeros_like(matrix)
+        grad_bias = None if bias is None else torch.zeros_like(bias)
+        loss = nll = torch.zeros((), device=features.device, dtype=torch.promote_types(features.dtype, torch.float32))
+        for x, y, grad_x in zip(features.split(CHUNK), targets.split(CHUNK), grad_features.split(CHUNK), strict=True):
+            logits = x @ matrix.t()  # (n, V)
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            if bias is not None:
+                logits += bias
+            log_sum = logits.logsumexp(dim=1)  # (n,)
+            chunk_nll = (log_sum - logits.gather(1, y.unsqueeze(1)).squeeze(1)).sum()
+            nll = nll + chunk_nll
+            loss = loss + (1 - smoothing) * chunk_nll + smoothing * (log_sum - logits.mean(dim=1)).sum()
+            if with_gradient:
+                grad = logits.sub_(log_sum.unsqueeze(1)).exp_().sub_(smoothing / logits.size(1))
+                grad.scatter_add_(1, y.unsqueeze(1), grad.new_full((len(y), 1), smoothing - 1))
+                if grad_bias is not None:
+                    grad_bias += grad.sum(dim=0)
+                grad = grad.to(x.dtype)
+                torch.mm(grad, matrix, out=grad_x)
+                grad_weight.addmm_(grad.t(), x)
+        if with_gradient:
+            ctx.save_for_backward(grad_features, grad_weight.to(weight.dtype), grad_bias)
+        ctx.mark_non_differentiable(nll)
+        return loss, nll
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        scaled = [None if g is None else g * grad_loss for g in ctx.saved_tensors]
+        return *scaled, None, None, None
+
+
+class TrainedModel(nn.Module):
+    """A model with its loss: what the loop calls, and what a data-parallel wrapper would wrap."""
+
+    def __init__(self, model: Seq2Seq, *, smoothing: float) -> None:
+        super().__init__()
+        self.model = model
+        self.smoothing = smoothing
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The loss and the -log p of a batch, each summed over its real target tokens (their number: `batch.tokens`)."""
+        features = self.model(batch.src, batch.tgt_in, batch.src_mask)  # (B, T, D)
+        real = features.flatten(0, 1).index_select(0, batch.positions)  # (N, D)
+        return cross_entropy(real, self.model.output, batch.targets, smoothing=self.smoothing)

@@ -1,0 +1,35 @@
+"""Learning-rate schedules: pure functions from the number of an update, from 1, to a factor on `optimizer.lr`."""
+
+import math
+
+
+def constant(update: int, *, warmup: int) -> float:
+    """min(u / warmup, 1): rises linearly over `warmup` updates, then stays."""
+    return min(update / warmup, 1.0) if warmup else 1.0
+
+
+def inverse_sqrt(update: int, *, warmup: int) -> float:
+    """min(u / w, √(w / u)) (Vaswani et al. 2017, equation 3, scaled so that its peak is 1).
+
+    Args:
+        update: u, from 1.
+        warmup: w, the updates until the peak, at least 1.
+    """
+    return min(update / warmup, math.sqrt(warmup / update))
+
+
+def cosine(update: int, *, warmup: int, total: int, final: float) -> float:
+    """Rises linearly over `warmup` updates, then falls to `final` along half a cosine that ends at `total`.
+
+    final + (1 - final) (1 + cos(π (u - w) / (total - w))) / 2 (Loshchilov and Hutter 2017, equation 5).
+
+    Args:
+        update: u, from 1.
+        warmup: w.
+        total: the update at which the factor is `final`, where it stays.
+        final: factor at the end.
+    """
+    if update < warmup:
+        return update / warmup
+    progress = min((update - warmup) / max(total - warmup, 1), 1.0)
+    return final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2

@@ -1,0 +1,78 @@
+"""Validation: dev loss, and dev scores by the very search and metrics that `nmt evaluate` uses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from nmt.data.batches import Batch, collate, plan
+from nmt.data.store import SIDES, IdStore
+from nmt.decoding.translator import Translator
+from nmt.evaluation.metrics import Score, score
+from nmt.explain.plots import heat_map
+from nmt.explain.record import cross_attention_map
+from nmt.vocabulary import EOS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN = (0, 1)
+"""Numbers of the dev sentences whose attention is drawn."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What one validation found: the scores, the translations, and attention pictures of two dev sentences by name."""
+
+    scores: dict[str, Score]
+    hypotheses: list[str]
+    pictures: "dict[str, Figure]"
+
+
+def validate(translator: Translator, sources: Sequence[str], references: Sequence[str]) -> Validation:
+    """Translate and score the dev split, and draw what the model looked at in its first sentences."""
+    translations = translator.search(sources)
+    hypotheses = [translation.text for translation in translations]
+    pictures = {}
+    for n in SHOWN:
+        if n < len(sources) and translations[n].hypotheses:
+            picture = attention_picture(translator, sources[n], translations[n].hypotheses[0].ids)
+            if picture is not None:
+                pictures[f"attention/dev_{n + 1}"] = picture
+    return Validation(score(hypotheses, references), hypotheses, pictures)
+
+
+def attention_picture(translator: Translator, source: str, tgt: list[int]) -> "Figure | None":
+    """A heat map of target pieces over source pieces; None for a model without attention."""
+    tokenizer, model = translator.tokenizer, translator.model
+    src = tokenizer.encode([source], "src")[0][: translator.settings.max_source_length]
+    was_training = model.training
+    model.eval()
+    weights = cross_attention_map(model, src, tgt)
+    model.train(was_training)
+    if weights is None:
+        return None
+    return heat_map(weights, tokenizer.pieces([*src, EOS], "src"), tokenizer.pieces([*tgt, EOS], "tgt"))
+
+
+def samples(sources: Sequence[str], references: Sequence[str], hypotheses: Sequence[str], count: int = 5) -> str:
+    """The first sentences of a split as a Markdown table."""
+    rows = zip(sources[:count], references[:count], hypotheses[:count], strict=True)
+    cells = ["| source | reference | translation |", "|---|---|---|"]
+    cells += ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
+    return "\n".join(cells)
+
+
+def in_order(store: IdStore, tokens: int) -> list[Batch]:
+    """All pairs of a split in batches, always the same."""
+    lengths = {side: store.lengths[side] + 1 for side in SIDES}
+    budget = max(tokens, int(lengths["src"].max()), int(lengths["tgt"].max()))
+    batches = plan(lengths["src"], lengths["tgt"], tokens=budget, seed=0, epoch=0)
+    return [collate(*([store.ids(n, side) for n in numbers.tolist()] for side in SIDES)) for numbers in batches]
+
+
+def use_threads(count: int | None) -> None:
+    """Let torch use so many CPU threads."""
+    if count is not None:
+        torch.set_num_threads(count)

@@ -1,0 +1,3 @@
+"""The ids that every vocabulary reserves."""
+
+PAD, UNK, BOS, EOS = range(4)
