@@ -16,9 +16,12 @@ COMMANDS = {
     "translate": ("translate lines of text", 'nmt translate runs/luong text="The dog sleeps."'),
 }
 
-TEXT_KEYS = ("text", "run", "run_dir", "input", "output", "reference", "paths.cache")
-TEXT_KEYS += tuple(f"data.{split}" for split in ("train", "dev", "test", "name"))
-"""Keys whose values are sentences or paths: whatever is typed is meant, and is quoted for Hydra."""
+TAKES_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--package", "-p", "--info", "-i"}
+"""Hydra's own flags that are followed by a value."""
+
+PATH_KEYS = {"run", "run_dir", "input", "output", "reference", "paths.cache"}
+PATH_KEYS |= {"data.train", "data.dev", "data.test", "data.name"}
+"""Keys whose values are paths: any may be typed; `null`, a list [a, b] and a quoted value keep their meaning."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,18 +64,18 @@ def _named(command: str, arguments: list[str]) -> list[str]:
     """Positional run directories become `run=…`."""
     if command == "train":
         return arguments
-    positional = [a for a in arguments if "=" not in a and not a.startswith(("-", "~", "+"))]
-    rest = [a for a in arguments if a not in positional]
-    takes_value = {"--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--package", "-p", "--info", "-i"}
-    positional = [a for a in positional if arguments[arguments.index(a) - 1] not in takes_value or arguments[0] == a]
-    rest = [a for a in arguments if a not in positional]
-    return [*(f"run={a}" for a in positional), *rest]
+    runs, rest = [], []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        is_run = "=" not in argument and not argument.startswith(("-", "~")) and before not in TAKES_VALUE
+        (runs if is_run else rest).append(argument)
+    return [*(f"run={run}" for run in runs), *rest]
 
 
 def _quoted(argument: str) -> str:
-    """Quote the value of a key that takes free text, so that any sentence and any path can be typed."""
+    """Quote the value of a key that takes a sentence or a path for Hydra, so that any can be typed."""
     key, equals, value = argument.partition("=")
-    if not equals or key.lstrip("+") not in TEXT_KEYS or value in ("null", "") or value[0] in "'\"[":
+    is_path = key.lstrip("+") in PATH_KEYS and value not in ("null", "") and value[0] not in "'\"["
+    if not equals or not (is_path or key == "text"):
         return argument
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
     escaped = re.sub(r"(\\+)$", r"\1\1", escaped).replace("${", r"\${")

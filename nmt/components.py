@@ -55,7 +55,10 @@ def _is_subclass(parent: type) -> Callable[[Any], bool]:
 
 
 _ROLES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "data": ("nmt.data.", lambda target: inspect.isclass(target) and target.__name__.endswith("Corpus")),
+    "data": (
+        "nmt.data.",
+        lambda target: inspect.isclass(target) and target.__name__.endswith("Corpus") and target is not Corpus,
+    ),
     "model": ("nmt.models.", _is_subclass(Seq2Seq)),
     "attention": ("nmt.models.", _is_subclass(Score)),
     "optimizer": ("torch.optim.", _is_subclass(torch.optim.Optimizer)),
@@ -72,7 +75,7 @@ def _build(spec: Spec, key: str, *arguments: Any) -> Any:
     except UserError:
         raise
     except (ValueError, RuntimeError) as error:  # sizes that do not fit, in the words of the part
-        raise UserError(str(error)) from error
+        raise UserError(str(error) if key in str(error) else f"{key}: {error}") from error
 
 
 def _target(spec: Spec, key: str) -> Any:

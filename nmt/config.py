@@ -3,6 +3,7 @@
 A field that decides must not change when a run continues; one marked `free` may. Imports nothing heavy.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ class PathSettings:
 class TrainConfig:
     """Everything that `nmt train` takes."""
 
-    run_dir: str = free("runs/${hydra:runtime.choices.model}")
+    run_dir: str | None = free(None)  # null: runs/ and the name of the model
     seed: int = 1
     device: str = free("auto")  # auto, cpu, cuda or cuda:N
     resume: str = free("auto")  # auto continues the run in run_dir, never asks for a new folder
@@ -148,6 +149,17 @@ def register() -> None:
     store = ConfigStore.instance()
     for command, schema in SCHEMAS.items():
         store.store(name=f"{command}_schema", node=schema)
+
+
+def compose(command: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The config of a command as plain values, as the command line would compose it."""
+    import hydra
+    from omegaconf import OmegaConf
+
+    register()
+    with hydra.initialize_config_dir(str(config_directory()), version_base="1.3"):
+        plain: Any = OmegaConf.to_container(hydra.compose(command, list(overrides)), resolve=True)
+    return dict(plain)
 
 
 def free_keys(schema: Any = TrainConfig, prefix: str = "") -> set[str]:

@@ -76,9 +76,7 @@ class Run:
         chosen = choose_device(device)
         return self.translator_of(self.load_model(checkpoint, chosen), chosen, decode)
 
-    def translator_of(
-        self, model: Seq2Seq, device: torch.device, decode: Mapping[str, Any] | None = None
-    ) -> "Translator":
+    def translator_of(self, model: Seq2Seq, device: torch.device, decode: Mapping[str, Any] | None = None) -> "Translator":
         """The same, of a model at hand."""
         from nmt.decoding.translator import Translator
 

@@ -28,9 +28,8 @@ def main(config: Config) -> float:
         sources, references = (list(read_lines(Path(config[key]))) for key in ("input", "reference"))
         name = Path(config["input"]).name
     else:
-        corpus = build_corpus(run.config["data"] | (config["data"] or {}))
-        sources, references = read_split(corpus, config["split"])
         name = config["split"]
+        sources, references = read_split(build_corpus(_only(name, run.config["data"] | (config["data"] or {}))), name)
     if len(sources) != len(references):
         raise UserError(f"{config['input']} has {len(sources)} lines but {config['reference']} has {len(references)}")
     translator = run.translator(checkpoint=config["checkpoint"], device=config["device"], decode=config["decode"])
@@ -39,6 +38,11 @@ def main(config: Config) -> float:
         print(f"{value.text}\n{value.signature}")
     log.info(f"translations and scores are in {run.directory / 'evaluation' / name}")
     return scores["bleu"].score
+
+
+def _only(split: str, data: Config) -> Config:
+    """The data without paths of other splits: they need not be there."""
+    return {key: None if key in ("train", "dev", "test") and key != split else value for key, value in data.items()}
 
 
 def evaluate_split(run: Run, corpus: Corpus, split: str, translator: Translator) -> dict[str, Score]:
@@ -63,7 +67,9 @@ def read_split(corpus: Corpus, split: str) -> tuple[list[str], list[str]]:
 def _evaluate(run: Run, name: str, sources: list[str], references: list[str], translator: Translator) -> dict[str, Score]:
     translations = translator.search(sources)
     if cut := sum(translation.cut for translation in translations):
-        log.warning(f"{cut:,} sources were longer than decode.max_source_length ({translator.settings.max_source_length}) and cut")
+        log.warning(
+            f"{cut:,} sources were longer than decode.max_source_length ({translator.settings.max_source_length}) and cut"
+        )
     hypotheses = [translation.text for translation in translations]
     scores = score(hypotheses, references)
     directory = run.directory / "evaluation" / name

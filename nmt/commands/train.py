@@ -10,15 +10,14 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from nmt.commands.evaluate import evaluate_split
+from nmt.commands.evaluate import evaluate_split, read_split
 from nmt.components import build_corpus, build_model, build_optimizer, build_schedule
 from nmt.config import TrainSettings, check_settings
 from nmt.console import console, logged_to
 from nmt.data.batches import TrainingData
 from nmt.data.corpus import Corpus
 from nmt.data.store import IdStore, open_store
-from nmt.data.tokenizer import Tokenizer
-from nmt.data.tokenizer_cache import cached_tokenizer
+from nmt.data.tokenizer import Tokenizer, cached_tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Vocabulary
 from nmt.run import Config, Run, choose_device, differences, read_config
@@ -34,6 +33,7 @@ log = logging.getLogger("nmt")
 def main(config: Config) -> float:
     """Train, or continue, the run in `run_dir`; returns the best dev BLEU."""
     check_settings(config)
+    config["run_dir"] = config["run_dir"] or f"runs/{model_name(config)}"
     settings = TrainSettings(**config["train"])
     use_threads(settings.threads)
     device = choose_device(config["device"])
@@ -49,13 +49,25 @@ def main(config: Config) -> float:
     return progress.best_bleu
 
 
+def model_name(config: Config) -> str:
+    """The name of a config's model, such as `luong`."""
+    return str(config["model"]["_target_"]).rpartition(".")[2].lower()
+
+
 def _open_or_create(config: Config, corpus: Corpus) -> tuple[Run, dict[str, IdStore]]:
     """The run of this config, after every check that needs no training has passed."""
     directory, cache = Path(config["run_dir"]), Path(config["paths"]["cache"]).expanduser()
     exists = (directory / "config.yaml").exists()
+    for split, use in (("train", "learn from"), ("dev", "choose the best checkpoint by")):
+        if split not in corpus.splits():
+            raise UserError(
+                f"training needs text to {use}: set data.{split}=DIR/{split} for the files "
+                f"DIR/{split}.{corpus.src} and DIR/{split}.{corpus.tgt}"
+            )
+    for split in corpus.splits():
+        if split != "train":
+            read_split(corpus, split)  # what is wrong with it shows now, not after the training
     fingerprints = {split: corpus.fingerprint(split) for split in corpus.splits()}
-    if "dev" not in fingerprints:
-        raise UserError("training needs a dev split to choose the best checkpoint by: set data.dev=…")
     if exists:
         _check_same(directory, config, fingerprints)
         tokenizer = Tokenizer.load(directory / "tokenizer", sampling=config["tokenizer"]["sampling"])
@@ -105,9 +117,7 @@ def _train(run: Run, corpus: Corpus, stores: dict[str, IdStore], settings: Train
         accumulate=settings.accumulate,
         seed=run.config["seed"],
     )
-    monitor = RunMonitor(
-        run.directory, updates=progress.updates, total=settings.max_updates, log_every=settings.log_every
-    )
+    monitor = RunMonitor(run.directory, updates=progress.updates, total=settings.max_updates, log_every=settings.log_every)
     with monitor:
         reason = trainer.train(
             data,
@@ -136,16 +146,14 @@ def _restore(run: Run, trainer: Trainer) -> Progress:
 
 def _save(run: Run, trainer: Trainer, progress: Progress, *, best: bool) -> None:
     training = {"optimizer": trainer.optimizer.state_dict(), "random": random_state()}
-    run.checkpoints.save(
-        trainer.trained.model, training, progress.as_state(), best=best, keep=trainer.settings.keep
-    )
+    run.checkpoints.save(trainer.trained.model, training, progress.as_state(), best=best, keep=trainer.settings.keep)
 
 
 def _validation(
     run: Run, corpus: Corpus, store: IdStore, trainer: Trainer, progress: Progress, monitor: RunMonitor
 ) -> Callable[[], bool]:
     """What the loop calls to validate."""
-    sources, references = (list(side) for side in zip(*corpus.pairs("dev"), strict=True))
+    sources, references = read_split(corpus, "dev")
     batches = in_order(store, trainer.settings.tokens_per_batch)
     translator = run.translator_of(trainer.trained.model, trainer.device)
 
@@ -171,7 +179,7 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
     """Score the best checkpoint on the test split and say what came of the run."""
     parameters = sum(p.numel() for p in run.build_model().parameters())
     rows: list[tuple[str, Any]] = [
-        ("model", run.config["model"]["_target_"].rpartition(".")[2]),
+        ("model", model_name(run.config)),
         ("parameters", f"{parameters:,}"),
         ("updates", f"{progress.updates:,} (best: {progress.best_update:,})"),
         ("dev BLEU", f"{progress.best_bleu:.2f}"),

@@ -1,7 +1,7 @@
 """Batches bounded by tokens and grouped by length; the order of data is a function of (seed, epoch, position)."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -131,16 +131,14 @@ class TrainingData:
         seed: of the run.
     """
 
-    def __init__(
-        self, store: IdStore, tokenizer: Tokenizer, *, tokens_per_batch: int, accumulate: int, seed: int
-    ) -> None:
+    def __init__(self, store: IdStore, tokenizer: Tokenizer, *, tokens_per_batch: int, accumulate: int, seed: int) -> None:
         self._store = store
         self._tokenizer = tokenizer
         self._tokens = tokens_per_batch
         self._accumulate = accumulate
         self._seed = seed
 
-    def updates(self, position: Position, device: torch.device) -> Iterator[tuple[list[Batch], Position]]:
+    def updates(self, position: Position, device: torch.device) -> Generator[tuple[list[Batch], Position], None, None]:
         """Batches of each update from `position` on, with the position after it; the next is made while one is used."""
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as maker:
             plans = self._plans(position)

@@ -104,7 +104,7 @@ class HubCorpus:
             raise UserError(f"there is no {split} split: data.{split}_split names it")
         import datasets
         import huggingface_hub.errors
-        import pyarrow  # type: ignore[import-untyped]
+        import pyarrow
         from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
         # The Hub's HTTP library has changed more than once; its own error is the base of the Hub's.

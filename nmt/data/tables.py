@@ -114,7 +114,7 @@ def _text(value: object, place: Place, where: str) -> str:
 
 
 def _parquet_pairs(path: Path, columns: Columns) -> Iterator[tuple[str, str]]:
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    import pyarrow.parquet
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
@@ -131,7 +131,7 @@ def arrow_places(origin: object, schema: Any, columns: Columns) -> tuple[Place, 
     Raises:
         UserError: if a column is missing or does not hold text.
     """
-    import pyarrow.types as types  # type: ignore[import-untyped]
+    import pyarrow.types as types
 
     structs = [field for field in schema if field.name == NESTED and types.is_struct(field.type)]
     nested = {field.name: field.type for struct in structs for field in struct.type}
@@ -146,7 +146,7 @@ def arrow_places(origin: object, schema: Any, columns: Columns) -> tuple[Place, 
 
 def arrow_pairs(origin: object, schema: Any, batches: Iterable[Any], columns: Columns) -> Iterator[tuple[str, str]]:
     """The pairs of Arrow record batches or tables that have the given schema."""
-    import pyarrow.compute  # type: ignore[import-untyped]
+    import pyarrow.compute
 
     places = arrow_places(origin, schema, columns)
     row = 0

@@ -50,11 +50,6 @@ class TextCorpus:
         self.src = src
         self.tgt = tgt
         self.max_length = max_length
-        if train is None:
-            raise UserError(
-                f"data=text needs the text to train on: data.train=DIR/train for DIR/train.{src} and DIR/train.{tgt}, "
-                f"or data.train=FILE for one {', '.join(FORMATS)} file"
-            )
         self._reading = repr((src, tgt, src_column, tgt_column))
         columns = Columns(src, tgt, src_column, tgt_column)
         given = {"train": train, "dev": dev, "test": test}

@@ -1,18 +1,21 @@
 """SentencePiece on both sides: text to ids and back."""
 
+import hashlib
 import io
+import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import sentencepiece
 
+from nmt.config import TokenizerSettings
+from nmt.data.cache import cached
+from nmt.data.corpus import Corpus
 from nmt.errors import UserError
 from nmt.vocabulary import BOS, EOS, PAD, UNK
-
-if TYPE_CHECKING:
-    from nmt.config import TokenizerSettings
 
 Side = Literal["src", "tgt"]
 TRAINER_THREADS = 4
@@ -92,28 +95,38 @@ class Tokenizer:
         return self._src if side == "src" else self._tgt
 
 
-def train(pairs: Iterable[tuple[str, str]], settings: "TokenizerSettings") -> Tokenizer:
+def cached_tokenizer(corpus: Corpus, config: Mapping[str, Any], cache: Path) -> Tokenizer:
+    """The tokenizer of a corpus' training split, from the cache or trained now.
+
+    Raises:
+        UserError: if the split is empty, or the vocabulary does not suit it.
+    """
+    settings = TokenizerSettings(**config)
+    decisive = {name: value for name, value in config.items() if name != "sampling"}
+    key = hashlib.sha256(json.dumps(["1", corpus.fingerprint("train"), decisive], sort_keys=True).encode()).hexdigest()[:32]
+
+    def write(folder: Path) -> None:
+        if next(iter(corpus.pairs("train")), None) is None:
+            raise UserError("train has no pairs: set data.train to text that is not empty")
+        train(corpus.pairs("train"), settings).save(folder)
+
+    return Tokenizer.load(cached(cache, f"tokenizer-{key}", write), sampling=settings.sampling)
+
+
+def train(pairs: Iterable[tuple[str, str]], settings: TokenizerSettings) -> Tokenizer:
     """Learn the pieces of a corpus. The same text and settings give the same model, byte for byte.
 
     Raises:
         UserError: if the vocabulary does not suit the corpus.
     """
     texts: dict[str, list[str]] = {"joint": []} if settings.joint else {"src": [], "tgt": []}
-    for src, tgt in _thin(pairs, settings.train_sentences):
+    for src, tgt in islice(pairs, settings.train_sentences):  # the pieces of a large corpus are settled long before its end
         texts["joint" if settings.joint else "src"].append(src)
         texts["joint" if settings.joint else "tgt"].append(tgt)
     return Tokenizer({name: _train_one(lines, settings) for name, lines in texts.items()}, sampling=settings.sampling)
 
 
-def _thin(pairs: Iterable[tuple[str, str]], limit: int) -> Iterator[tuple[str, str]]:
-    """The first `limit` pairs: the pieces of a large corpus are settled long before its end."""
-    for count, pair in enumerate(pairs):
-        if count == limit:
-            return
-        yield pair
-
-
-def _train_one(lines: list[str], settings: "TokenizerSettings") -> bytes:
+def _train_one(lines: list[str], settings: TokenizerSettings) -> bytes:
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(

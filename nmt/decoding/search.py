@@ -54,7 +54,8 @@ def beam_search(
     results: list[list[Hypothesis]] = [[] for _ in range(src.size(0))]
     for length in range(int(max_lengths.max()) + 1):
         features, state = model.step(live.ids[:, :, -1], state, memory)
-        log_probs = model.project(features).float().log_softmax(dim=-1)  # (B, K, V)
+        logits = model.project(features)
+        log_probs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1)  # (B, K, V)
         log_probs[:, :, [PAD, BOS]] = -torch.inf
         must_end = max_lengths <= length  # (B,)
         log_probs[:, :, :EOS].masked_fill_(must_end[:, None, None], -torch.inf)
@@ -161,7 +162,5 @@ class _Finished:
     def hypotheses(self, row: int) -> list[Hypothesis]:
         rows = zip(self.ids[row].tolist(), self.log_probs[row].tolist(), self.scores[row].tolist(), strict=True)
         return [
-            Hypothesis([i for i in ids if i != PAD], log_prob, score)
-            for ids, log_prob, score in rows
-            if log_prob > -torch.inf
+            Hypothesis([i for i in ids if i != PAD], log_prob, score) for ids, log_prob, score in rows if log_prob > -torch.inf
         ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from nmt.config import DecodeSettings
@@ -79,7 +80,7 @@ class Translator:
             for hypotheses, ids in zip(found, encoded, strict=True)
         ]
 
-    def _search(self, sources: list[np.ndarray]) -> list[list[Hypothesis]]:  # type: ignore[type-arg]
+    def _search(self, sources: list[npt.NDArray[np.int32]]) -> list[list[Hypothesis]]:
         ids, lengths = pad_with_eos(sources)
         src = torch.from_numpy(ids).to(self.device)
         src_mask = (torch.arange(src.size(1)) < torch.from_numpy(lengths)[:, None]).to(self.device)

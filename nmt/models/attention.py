@@ -149,7 +149,8 @@ class MultiHead(nn.Module):
 
     def split(self, x: Tensor) -> Tensor:
         """(…, T, D) to (…, H, T, d_k)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
+        heads: Tensor = x.unflatten(-1, (self.heads, -1))
+        return heads.transpose(-2, -3)
 
     def queries(self, x: Tensor) -> Tensor:
         """QW^Q of (…, T, D) as (…, H, T, d_k)."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nmt.models.attention import Attention, Score
 from nmt.models.cells import GRUCell
 from nmt.models.encoder import BidirectionalGRU
-from nmt.models.seq2seq import Memory, Seq2Seq, State, Vocabulary
+from nmt.models.seq2seq import Memory, Seq2Seq, State, Vocabulary, check_sizes
 
 
 class Bahdanau(Seq2Seq):
@@ -44,6 +44,9 @@ class Bahdanau(Seq2Seq):
         dropout: float,
     ) -> None:
         super().__init__()
+        check_sizes(
+            dropout=dropout, embedding_dim=embedding_dim, encoder_dim=encoder_dim, hidden_dim=hidden_dim, maxout_dim=maxout_dim
+        )
         self.dropout = dropout
         key_dim = 2 * encoder_dim
         self.src_embedding = nn.Embedding(vocabulary.src, embedding_dim)

@@ -74,4 +74,5 @@ class StackedLSTM(nn.Module):
         return states, self._per_layer(h), self._per_layer(c)
 
     def _per_layer(self, final: Tensor) -> Tensor:
-        return final.unflatten(0, (self.layers, -1)).permute(2, 0, 1, 3).flatten(2)  # (B, L, n)
+        layers: Tensor = final.unflatten(0, (self.layers, -1))  # (L, directions, B, n / directions)
+        return layers.permute(2, 0, 1, 3).flatten(2)

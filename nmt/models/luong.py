@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nmt.models.attention import Attention, Score
 from nmt.models.cells import LSTMCell
 from nmt.models.encoder import StackedLSTM
-from nmt.models.seq2seq import Memory, Seq2Seq, State, Vocabulary
+from nmt.models.seq2seq import Memory, Seq2Seq, State, Vocabulary, check_sizes
 
 
 class Luong(Seq2Seq):
@@ -45,12 +45,15 @@ class Luong(Seq2Seq):
         bidirectional: bool,
     ) -> None:
         super().__init__()
+        check_sizes(dropout=dropout, embedding_dim=embedding_dim, hidden_dim=hidden_dim, layers=layers)
+        if bidirectional and hidden_dim % 2:
+            raise ValueError(
+                f"model.hidden_dim ({hidden_dim}) must be even with model.bidirectional=true: half for each direction"
+            )
         self.dropout = dropout
         self.src_embedding = nn.Embedding(vocabulary.src, embedding_dim)
         self.tgt_embedding = nn.Embedding(vocabulary.tgt, embedding_dim)
-        self.encoder = StackedLSTM(
-            embedding_dim, hidden_dim, layers=layers, dropout=dropout, bidirectional=bidirectional
-        )
+        self.encoder = StackedLSTM(embedding_dim, hidden_dim, layers=layers, dropout=dropout, bidirectional=bidirectional)
         self.W_y = nn.Linear(embedding_dim, 4 * hidden_dim, bias=False)  # the embedding's share of the first layer
         self.cells = nn.ModuleList(LSTMCell(hidden_dim, hidden_dim) for _ in range(layers))
         self.attention = Attention(attention(hidden_dim, hidden_dim))
@@ -92,10 +95,9 @@ class Luong(Seq2Seq):
     ) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """One step: the states of all layers (B, K, n) each, and the attentional vector h̃_t (B, K, n)."""
         h, c = list(h), list(c)
-        below, bulk = fed, inputs
-        for layer, cell in enumerate(self.cells):
-            if layer > 0:
-                below, bulk = F.dropout(h[layer - 1], self.dropout, self.training), None
-            h[layer], c[layer] = cell(below, h[layer], c[layer], bulk)
+        h[0], c[0] = self.cells[0](fed, h[0], c[0], inputs)
+        for layer in range(1, len(h)):
+            below = F.dropout(h[layer - 1], self.dropout, self.training)
+            h[layer], c[layer] = self.cells[layer](below, h[layer], c[layer])
         context = self.attention(h[-1], memory)
         return h, c, torch.tanh(self.W_c(torch.cat([context, h[-1]], dim=-1)))

@@ -31,6 +31,15 @@ class Vocabulary:
     joint: bool
 
 
+def check_sizes(*, dropout: float, **sizes: int) -> None:
+    """Raise `ValueError` for a size below 1 or a dropout that is no probability below 1."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"model.{name} must be at least 1, but is {size}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"model.dropout must be at least 0 and less than 1, but is {dropout}")
+
+
 class Seq2Seq(nn.Module, ABC):
     """A model of p(target | source) that emits one target piece at a time.
 

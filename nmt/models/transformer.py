@@ -2,13 +2,15 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nmt.models.attention import MultiHead
-from nmt.models.seq2seq import Memory, Seq2Seq, State, Vocabulary
+from nmt.models.seq2seq import Memory, Seq2Seq, State, Vocabulary, check_sizes
 
 
 def sinusoids(positions: Tensor, dim: int) -> Tensor:
@@ -97,7 +99,7 @@ class EncoderLayer(nn.Module):
         """The next (B, S, D) of x (B, S, D), attending where `mask` (B, 1, 1, S) allows."""
         y = self.self_attention(*self.self_attention.queries_keys_values(self.around_self.before(x)), mask)
         x = self.around_self.after(x, y)
-        return self.around_feedforward.after(x, self.feedforward(self.around_feedforward.before(x)))  # type: ignore[no-any-return]
+        return self.around_feedforward.after(x, self.feedforward(self.around_feedforward.before(x)))
 
 
 class DecoderLayer(nn.Module):
@@ -134,7 +136,7 @@ class DecoderLayer(nn.Module):
     def _above(self, x: Tensor, memory: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
         queries = self.cross_attention.queries(self.around_cross.before(x))
         x = self.around_cross.after(x, self.cross_attention(queries, *memory, mask))
-        return self.around_feedforward.after(x, self.feedforward(self.around_feedforward.before(x)))  # type: ignore[no-any-return]
+        return self.around_feedforward.after(x, self.feedforward(self.around_feedforward.before(x)))
 
 
 class Transformer(Seq2Seq):
@@ -173,6 +175,14 @@ class Transformer(Seq2Seq):
         tied: str,
     ) -> None:
         super().__init__()
+        check_sizes(
+            dropout=dropout,
+            dim=dim,
+            heads=heads,
+            feedforward_dim=feedforward_dim,
+            encoder_layers=encoder_layers,
+            decoder_layers=decoder_layers,
+        )
         _check(vocabulary, dim, heads, norm, tied)
         self.dim = dim
         self.dropout = nn.Dropout(dropout)
@@ -191,7 +201,7 @@ class Transformer(Seq2Seq):
             self.output.weight = self.tgt_embedding.weight
 
     def cross_attention(self) -> list[nn.Module]:
-        return [layer.cross_attention for layer in self.decoder_layers]
+        return [layer.cross_attention for layer in self._decoder()]
 
     def encode(self, src: Tensor, src_mask: Tensor) -> Memory:
         x = self._embed(self.src_embedding, src, start=0)  # (B, S, D)
@@ -200,7 +210,7 @@ class Transformer(Seq2Seq):
             x = layer(x, mask)
         x = self.encoder_norm(x)
         memory = {"mask": src_mask}
-        for n, layer in enumerate(self.decoder_layers):
+        for n, layer in enumerate(self._decoder()):
             memory[f"keys.{n}"], memory[f"values.{n}"] = layer.cross_attention.keys_values(x)
         return memory
 
@@ -222,12 +232,13 @@ class Transformer(Seq2Seq):
         x = self._embed(self.tgt_embedding, tokens.unsqueeze(-1), start=state["keys.0"].size(3)).squeeze(2)  # (B, K, D)
         mask = memory["mask"][:, None, None]
         state = dict(state)
-        for n, layer in enumerate(self.decoder_layers):
+        for n, layer in enumerate(self._decoder()):
             keys, values = f"keys.{n}", f"values.{n}"
-            x, (state[keys], state[values]) = layer.step(
-                x, (state[keys], state[values]), (memory[keys], memory[values]), mask
-            )
+            x, (state[keys], state[values]) = layer.step(x, (state[keys], state[values]), (memory[keys], memory[values]), mask)
         return self.decoder_norm(x), state
+
+    def _decoder(self) -> Iterator[DecoderLayer]:
+        return cast(Iterator[DecoderLayer], iter(self.decoder_layers))
 
     def _embed(self, embedding: nn.Module, tokens: Tensor, start: int) -> Tensor:
         positions = torch.arange(start, start + tokens.size(-1), device=tokens.device)
@@ -236,7 +247,7 @@ class Transformer(Seq2Seq):
 
 
 def _check(vocabulary: Vocabulary, dim: int, heads: int, norm: str, tied: str) -> None:
-    if heads < 1 or dim % heads:
+    if dim % heads:
         raise ValueError(f"model.heads ({heads}) must divide model.dim ({dim})")
     if dim % 2:
         raise ValueError(f"model.dim ({dim}) must be even: half of it are sines, half cosines")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,8 +70,16 @@ class Checkpoint:
             raise UserError(f"{self.directory / 'model.safetensors'} does not fit the run's config.yaml: {error}") from error
 
     def training(self) -> dict[str, Any]:
-        """Optimizer state and random generators."""
-        state: dict[str, Any] = torch.load(self.directory / "training.pt", map_location="cpu", weights_only=True)
+        """Optimizer state and random generators.
+
+        Raises:
+            UserError: if the file holds anything but tensors and plain values, which is then not loaded.
+        """
+        path = self.directory / "training.pt"
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise UserError(f"{path} holds more than tensors and plain values, so it is not loaded") from error
         return state
 
     def state(self) -> dict[str, Any]:

@@ -30,9 +30,7 @@ def cross_entropy(features: Tensor, output: nn.Linear, targets: Tensor, *, smoot
     """
     if torch.is_autocast_enabled(features.device.type):
         features = features.to(torch.get_autocast_dtype(features.device.type))
-    loss, nll = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        features, output.weight, output.bias, targets, smoothing, torch.is_grad_enabled()
-    )
+    loss, nll = _LinearCrossEntropy.apply(features, output.weight, output.bias, targets, smoothing, torch.is_grad_enabled())
     return loss, nll
 
 
@@ -76,7 +74,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return loss, nll
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         scaled = [None if g is None else g * grad_loss for g in ctx.saved_tensors]
         return *scaled, None, None, None

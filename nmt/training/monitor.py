@@ -38,7 +38,7 @@ class RunMonitor:
         _forget_after(directory / "metrics.jsonl", updates)
         self._metrics = (directory / "metrics.jsonl").open("a", encoding="utf-8")
         purge = updates + 1 if updates else None
-        self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=purge)  # type: ignore[no-untyped-call]
+        self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=purge)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -60,7 +60,7 @@ class RunMonitor:
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
-        self._board.close()  # type: ignore[no-untyped-call]
+        self._board.close()
         self._metrics.close()
 
     def update(self, progress: TrainingProgress, sums: Sums, learning_rate: float) -> None:
@@ -88,10 +88,10 @@ class RunMonitor:
     def validation(self, updates: int, figures: dict[str, float], samples: str, pictures: "dict[str, Figure]") -> None:
         """A validation: figures, sample translations and attention pictures by name."""
         self.write("valid", updates, figures)
-        self._board.add_text("valid/samples", samples, updates)  # type: ignore[no-untyped-call]
+        self._board.add_text("valid/samples", samples, updates)
         for name, figure in pictures.items():
-            self._board.add_figure(name, figure, updates)  # type: ignore[no-untyped-call]
-        self._board.flush()  # type: ignore[no-untyped-call]
+            self._board.add_figure(name, figure, updates)
+        self._board.flush()
         self._since = time.perf_counter()
         self._sums = []
 
@@ -101,7 +101,7 @@ class RunMonitor:
         self._metrics.flush()
         for name, value in figures.items():
             if isinstance(value, int | float):
-                self._board.add_scalar(name, value, updates)  # type: ignore[no-untyped-call]
+                self._board.add_scalar(name, value, updates)
 
 
 def _total(values: list[Tensor]) -> float:

@@ -14,6 +14,7 @@ from nmt.errors import UserError
 SPLITS = ("train", "dev", "test")
 LANGUAGES = (("en", "de"), ("de", "en"))
 WORDS = range(3, 26)
+TOKEN = re.compile(r"\w+(?:'\w+)*|[^\w\s]")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class GrammarPair:
     """A sentence pair with its gold alignment.
 
     Tokens are words (with an inner apostrophe: `teacher's`) and punctuation marks; the sentences are the tokens with
-    spaces between words. A link (i, j), from 0, says that source token i and target token j express the same thing.
+    spaces between words; `TOKEN` finds the tokens in a sentence. A link (i, j), from 0, says that source token i and target token j express the same thing.
     """
 
     src: str

@@ -5,6 +5,7 @@ from nmt.data.grammar.features import (
     Asked,
     Both,
     Clause,
+    Concept,
     Constituent,
     Name,
     NounPhrase,
@@ -74,7 +75,7 @@ def _front(node: Clause) -> list[Token]:
 def _verb_group(node: Clause, inverted: bool) -> tuple[list[Token], list[Token], list[Token]]:
     """(auxiliary, negation, the rest of the verb), with `do` where English needs an auxiliary and has none."""
     verb, tense, person = node.verb, node.tense, agreement(node.slots.get("subject"))
-    lexical = ((node, "verb"),)
+    lexical: tuple[Concept, ...] = ((node, "verb"),)
     particle: list[Token] = [(word, lexical) for word in verb.particle]
     if node.mood == "infinitive":
         return [], [], [("to", ((node, "to"),)), (verb.english, lexical), *particle]
@@ -102,7 +103,7 @@ def _verb_group(node: Clause, inverted: bool) -> tuple[list[Token], list[Token],
     elif verb.english == "be":
         auxiliary, concept, rest = forms.BE[tense][person], (node, "verb"), []
     elif inverted or node.negated:
-        auxiliary, concept, rest = _do(tense, person), (node, "verb"), [(verb.english, lexical)]
+        auxiliary, concept, rest = _do(tense, person), (node, "finite"), [(verb.english, lexical)]
     else:
         rest = [(forms.finite(verb.english, verb.english_past, tense, person), lexical)]
     rest += particle

@@ -69,7 +69,7 @@ def clause(node: Clause, embedded: bool = False) -> list[Token]:
     if embedded:
         return [*opening, *middle, *rest, (prefix + word, concepts), *after]
     if prefix:
-        rest = [(prefix, concepts)]
+        rest = [(prefix, ((node, "verb"),))]
     return [*opening, finite, *middle, *rest, *after]
 
 
@@ -97,7 +97,7 @@ def _verb_group(node: Clause) -> tuple[Token, str, list[Token]]:
     if tense in ("perfect", "pluperfect"):
         paradigm = forms.AUXILIARY[verb.auxiliary]["present" if tense == "perfect" else "past"]
         return (paradigm[person], (auxiliary,)), "", [(verb.participle, lexical)]
-    return (forms.finite(verb, tense, person), lexical), verb.prefix, []
+    return (forms.finite(verb, tense, person), (*lexical, (node, "finite"))), verb.prefix, []
 
 
 def _middle_field(node: Clause) -> tuple[list[Token], list[Token]]:
@@ -130,9 +130,7 @@ def _middle_field(node: Clause) -> tuple[list[Token], list[Token]]:
 def _order(node: Clause) -> list[str]:
     """Pronouns, time, dative, definite accusative, `nicht`, manner, company, place, indefinite accusative, the rest."""
     recipient, theme = node.slots.get("recipient"), node.slots.get("object")
-    pronouns = [
-        slot for slot, filler in (("object", theme), ("recipient", recipient)) if isinstance(filler, Pronoun)
-    ]
+    pronouns = [slot for slot, filler in (("object", theme), ("recipient", recipient)) if isinstance(filler, Pronoun)]
     order = [*pronouns, "mid", "time"]
     if not isinstance(recipient, Pronoun):
         order.append("recipient")

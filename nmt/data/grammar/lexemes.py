@@ -36,6 +36,7 @@ class Adjective:
     english_comparative: str
     comparative: str
     classes: frozenset[str]
+    excluded: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

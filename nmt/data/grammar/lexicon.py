@@ -28,22 +28,22 @@ boy | der Junge Jungen Jungen | person young
 girl | das Mädchen Mädchens Mädchen | person young
 teacher | der Lehrer Lehrers Lehrer | person mine
 doctor | der Arzt Arztes Ärzte | person mine
-student | der Student Studenten Studenten | person young
+student | der Student Studenten Studenten | person
 neighbour | der Nachbar Nachbarn Nachbarn | person mine
 farmer | der Bauer Bauern Bauern | person
-king | der König Königs Könige | person
-queen | die Königin Königinnen | person
+king | der König Königs Könige | person grown
+queen | die Königin Königinnen | person grown
 baker | der Bäcker Bäckers Bäcker | person
 tourist | der Tourist Touristen Touristen | person
 guest | der Gast Gastes Gäste | person mine
 friend | der Freund Freundes Freunde | person mine
 colleague | der Kollege Kollegen Kollegen | person mine
 policeman policemen | der Polizist Polizisten Polizisten | person
-mother | die Mutter Mütter | person family
-father | der Vater Vaters Väter | person family
+mother - | die Mutter - | person family grown
+father - | der Vater Vaters - | person family grown
 brother | der Bruder Bruders Brüder | person family
 sister | die Schwester Schwestern | person family
-grandmother | die Großmutter Großmütter | person family
+grandmother | die Großmutter Großmütter | person family grown
 uncle | der Onkel Onkels Onkel | person family
 aunt | die Tante Tanten | person family
 son | der Sohn Sohnes Söhne | person family
@@ -53,27 +53,27 @@ cat | die Katze Katzen | animal pet
 horse | das Pferd Pferdes Pferde | animal
 bird | der Vogel Vogels Vögel | animal flying
 cow | die Kuh Kühe | animal
-mouse mice | die Maus Mäuse | animal
-bear | der Bär Bären Bären | animal
+mouse mice | die Maus Mäuse | animal mouse
+bear | der Bär Bären Bären | animal bear
 duck | die Ente Enten | animal flying
-apple | der Apfel Apfels Äpfel | food
+apple | der Apfel Apfels Äpfel | food sweet
 egg | das Ei Eies Eier | food cooked
 potato | die Kartoffel Kartoffeln | food cooked
 cake | der Kuchen Kuchens Kuchen | food baked
 sausage | die Wurst Würste | food
 tomato | die Tomate Tomaten | food
-bread - | das Brot Brotes - | food baked
-cheese - | der Käse Käses - | food
-soup | die Suppe Suppen | food cooked
-meat - | das Fleisch Fleisches - | food cooked
+bread - | das Brot Brotes - | food baked mass
+cheese - | der Käse Käses - | food mass
+soup | die Suppe Suppen | food cooked mass
+meat - | das Fleisch Fleisches - | food cooked mass
 water - | das Wasser Wassers - | drink
 milk - | die Milch - | drink
 coffee - | der Kaffee Kaffees - | drink
 tea - | der Tee Tees - | drink
 wine - | der Wein Weins - | drink
-book | das Buch Buches Bücher | text written gift flat
-letter | der Brief Briefes Briefe | text written message flat openable
-newspaper | die Zeitung Zeitungen | text flat
+book | das Buch Buches Bücher | text written gift flat print paper
+letter | der Brief Briefes Briefe | text written message flat openable paper
+newspaper | die Zeitung Zeitungen | text flat print paper
 story stories | die Geschichte Geschichten | text written told
 poem | das Gedicht Gedichtes Gedichte | text written
 message | die Nachricht Nachrichten | text written message
@@ -84,7 +84,7 @@ language | die Sprache Sprachen | language
 key | der Schlüssel Schlüssels Schlüssel | thing flat
 bag | die Tasche Taschen | thing carried openable
 picture | das Bild Bildes Bilder | thing gift picture
-flower | die Blume Blumen | thing gift
+flower | die Blume Blumen | thing gift flower
 cup | die Tasse Tassen | thing upright fragile
 glass | das Glas Glases Gläser | thing upright fragile
 bottle | die Flasche Flaschen | thing upright fragile openable
@@ -111,8 +111,8 @@ door | die Tür Türen | part openable
 window | das Fenster Fensters Fenster | part openable cleaned
 wall | die Wand Wände | surface
 tree | der Baum Baumes Bäume | plant
-car | das Auto Autos Autos | vehicle owned
-bicycle | das Fahrrad Fahrrades Fahrräder | owned
+car | das Auto Autos Autos | vehicle owned ride
+bicycle | das Fahrrad Fahrrades Fahrräder | owned ride
 train | der Zug Zuges Züge | vehicle public
 bus | der Bus Busses Busse | vehicle public
 ship | das Schiff Schiffes Schiffe | vehicle public
@@ -148,51 +148,51 @@ journey | die Reise Reisen | event
 lesson | die Stunde Stunden | event
 """
 
-# English (comparative) | German (stem) (comparative) | classes
+# English (comparative) | German, stem (comparative) | classes that it can be said of, and with - those that it cannot
 ADJECTIVES = """
-old older | alt alt älter | person animal building furniture cloth text town vehicle owned device thing plant home
-young younger | jung jung jünger | person animal
-small smaller | klein klein kleiner | person animal building furniture thing town room home plant food device part vehicle
-big bigger | groß groß größer | animal building furniture thing town room home plant food device part vehicle
-new newer | neu neu neuer | building furniture cloth text vehicle owned device thing problem song
+old older | alt alt älter | -young -flower person animal building furniture cloth text town vehicle owned device thing plant
+young younger | jung jung jünger | -grown -young person animal
+small smaller | klein klein kleiner | -mass -family person animal building furniture thing town room home plant food device
+big bigger | groß groß größer | -mass animal building furniture thing town room home plant food device
+new newer | neu neu neuer | -flower building furniture cloth text vehicle owned device thing problem song
 tired | müde müd | person animal
 hungry | hungrig hungrig | person animal
 happy happier | glücklich glücklich glücklicher | person
 sad sadder | traurig traurig trauriger | person told song
 friendly friendlier | freundlich freundlich freundlicher | person
-rich richer | reich reich reicher | person town
+rich richer | reich reich reicher | -young person town
 poor poorer | arm arm ärmer | person
 clever cleverer | klug klug klüger | person
-strong stronger | stark stark stärker | person animal
+strong stronger | stark stark stärker | -flying -mouse person animal
 lazy lazier | faul faul fauler | person pet
-famous | berühmt berühmt | person sight text picture song
+famous | berühmt berühmt | -young -family person sight picture song
 ill | krank krank | person animal
 brave braver | mutig mutig mutiger | person animal
-black | schwarz schwarz | animal cloth furniture owned carried
-white | weiß weiß | animal cloth furniture building
-brown | braun braun | animal cloth furniture
-red | rot rot | cloth owned thing upright
-green | grün grün | cloth owned thing upright
-blue | blau blau | cloth owned thing upright flying
-beautiful | schön schön | person building town nature cloth picture song home told animal
-expensive | teuer teur teurer | cloth owned device thing furniture recommended
-cheap cheaper | billig billig billiger | cloth owned device thing furniture recommended food
+black | schwarz schwarz | -bear -home pet animal cloth furniture owned carried
+white | weiß weiß | pet flying cloth furniture building
+brown | braun braun | pet cloth furniture carried
+red | rot rot | -home cloth owned carried upright toy
+green | grün grün | -home cloth owned carried upright toy
+blue | blau blau | -home cloth owned carried upright toy
+beautiful | schön schön | person building town nature cloth picture song home told animal flower gift
+expensive | teuer teur teurer | -text cloth owned device gift carried furniture recommended drink
+cheap cheaper | billig billig billiger | -text -event cloth owned device carried furniture recommended food
 heavy heavier | schwer schwer schwerer | carried furniture toy
 long longer | lang lang länger | text event song
 short shorter | kurz kurz kürzer | text event song
-interesting | interessant interessant | text event problem person language sight
-boring | langweilig langweilig | text event person
+interesting | interessant interessant | text event problem language sight
+boring | langweilig langweilig | text event
 funny funnier | lustig lustig lustiger | told person song event
-important | wichtig wichtig | problem message person text
+important | wichtig wichtig | -poem problem message text
 difficult | schwierig schwierig | problem language
-cold colder | kalt kalt kälter | drink room nature food
+cold colder | kalt kalt kälter | drink room nature cooked
 hot hotter | heiß heiß heißer | drink cooked
 fresh fresher | frisch frisch frischer | food drink
-sweet sweeter | süß süß süßer | food drink
+sweet sweeter | süß süß süßer | baked sweet drink
 dark darker | dunkel dunkl dunkler | room nature
 quiet quieter | ruhig ruhig ruhiger | room town nature
 modern | modern modern | building device vehicle town
-dirty dirtier | schmutzig schmutzig schmutziger | cloth owned upright room part
+dirty dirtier | schmutzig schmutzig schmutziger | -home cloth owned upright room part toy
 empty | leer leer | upright carried room
 high higher | hoch hoh höher | high
 """
@@ -204,8 +204,6 @@ today | heute | present future perfect
 yesterday | gestern | past
 tomorrow | morgen | future
 soon | bald | future
-every/1 day/2 | jeden/1 Tag/2 | present past
-every/1 evening/2 | jeden/1 Abend/2 | present past
 in/1 the/1 morning/2 | am/1 Morgen/2 | present past
 in/1 the/1 evening/2 | am/1 Abend/2 | present past
 at/1 night/2 | in/1 der/1 Nacht/2 | present past
@@ -218,6 +216,11 @@ this/1 week/2 | diese/1 Woche/2 | present perfect future
 a/1 week/2 ago/3 | vor/3 einer/1 Woche/2 | past
 in/1 summer/2 | im/1 Sommer/2 | present past
 in/1 winter/2 | im/1 Winter/2 | present past
+"""
+
+REPEATED_TIMES = """
+every/1 day/2 | jeden/1 Tag/2 | present past
+every/1 evening/2 | jeden/1 Abend/2 | present past
 """
 
 MIDS = """
@@ -260,7 +263,7 @@ room | home:in=in | walk:into=in,out_of=aus carry:into=in
 bed | bed:in=in spot:beside=neben surface:on=auf | put:on=auf
 table | spot:under=unter,beside=neben surface:on=auf | put:on=auf stand:on=auf
 chair | surface:on=auf | put:on=auf
-cupboard | surface:in=in spot:beside=neben | hang:into=in put:into=in stand:into=in
+cupboard | surface:in=in spot:beside=neben | hang:in=in put:into=in stand:into=in
 box | surface:in=in | put:into=in
 wall | | wall:on=an
 window | spot:at=an | stand:beside=neben
@@ -320,7 +323,8 @@ def _adjective(english: str, german: str, classes: str) -> Adjective:
         stem=stem,
         english_comparative=comparative[0] if comparative else "",
         comparative=german_comparative[0] if comparative and german_comparative else "",
-        classes=frozenset(classes.split()),
+        classes=frozenset(name for name in classes.split() if name[0] != "-"),
+        excluded=frozenset(name[1:] for name in classes.split() if name[0] == "-"),
     )
 
 
@@ -337,7 +341,9 @@ def _adverbs(table: str) -> tuple[Adverb, ...]:
 
 NOUN = {noun.english: noun for noun in (_noun(*row) for row in _rows(NOUNS))}
 ADJECTIVE = {adjective.english: adjective for adjective in (_adjective(*row) for row in _rows(ADJECTIVES))}
+COLOURS = frozenset(ADJECTIVE[name] for name in ("black", "white", "brown", "red", "green", "blue"))
 TIME = _adverbs(TIMES)
+REPEATED = _adverbs(REPEATED_TIMES)
 MID = _adverbs(MIDS)
 MANNER = _adverbs(MANNERS)
 WHERE, WHERE_TO, WHEN_ASKED, WHY = _adverbs(QUESTIONS)

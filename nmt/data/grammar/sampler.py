@@ -1,59 +1,51 @@
-"""Draws abstract sentences: which verb, who does it to whom, when, and what depends on what."""
+"""Draws abstract sentences: statements, questions, and sentences of several clauses."""
+
+from dataclasses import dataclass
 
 from nmt.data.grammar import lexicon
-from nmt.data.grammar.english_forms import ambiguous_past
+from nmt.data.grammar.clauses import BE, BECOME, CONTENT, EVENTS, PERSONAL, PLAIN, WEATHER, WILLED, Choice, Clauses, last_noun
 from nmt.data.grammar.features import (
     Asked,
     Clause,
-    Name,
     NounPhrase,
     Phrase,
-    Predicate,
     PrepositionalPhrase,
-    Pronoun,
-    RelativePronoun,
     Sentence,
     Subordinate,
 )
-from nmt.data.grammar.lexemes import Argument, Conjunction, Slot, Tense, Verb
-from nmt.data.grammar.phrases import LIVING, PERSON, Dice, Phrases, adjectives_of, adverbs_of, nouns_of, places_of
-from nmt.data.grammar.verbs import ALL_VERBS
+from nmt.data.grammar.lexemes import Conjunction, Slot, Tense
+from nmt.data.grammar.phrases import LIVING, PERSON, SETTINGS, Dice
 
-Frame = tuple[Argument, ...]
-Choice = tuple[Verb, tuple[Frame, ...]]
-
-STATIVE = frozenset({"be", "have", "need", "like", "belong", "know", "love", "trust", "live"})
-BE = next(verb for verb in ALL_VERBS if verb.english == "be")
-WEATHER = tuple(verb for verb in ALL_VERBS if not verb.subjects)
-
-
-def _choices(content: bool) -> tuple[Choice, ...]:
-    """The verbs that have frames with (without) a clause that depends on them, and those frames."""
-    found = []
-    for verb in ALL_VERBS:
-        frames = tuple(frame for frame in verb.frames if any(a.slot == "content" for a in frame) is content)
-        if frames and verb.subjects and verb is not BE:
-            found.append((verb, frames))
-    return tuple(found)
+# Cumulative.
+TENSES: tuple[tuple[float, Tense], ...] = (
+    (0.44, "present"), (0.72, "past"), (0.88, "perfect"), (0.97, "future"), (1.0, "pluperfect"),
+)  # fmt: skip
+PRESENT: tuple[Tense, Tense] = ("present", "present")
+PAST: tuple[Tense, Tense] = ("past", "past")
 
 
-PLAIN = _choices(content=False)
-CONTENT = _choices(content=True)
-PERSONAL = tuple(choice for choice in PLAIN if "person" in choice[0].subjects)
-ACTIONS = tuple(choice for choice in PERSONAL if choice[0].english not in STATIVE)
-TENSES: tuple[tuple[float, Tense], ...] = ((0.44, "present"), (0.72, "past"), (0.88, "perfect"), (0.97, "future"), (1.0, "pluperfect"))
-# Conjunction, (tense of the main clause, tense of the subordinate one), whether the weather is a good subject.
-SUBORDINATES: tuple[tuple[Conjunction, tuple[tuple[Tense, Tense], ...], bool], ...] = (
-    (lexicon.BECAUSE, (("present", "present"), ("past", "past"), ("present", "perfect"), ("past", "pluperfect")), True),
-    (lexicon.ALTHOUGH, (("present", "present"), ("past", "past"), ("perfect", "past")), True),
-    (lexicon.IF, (("present", "present"), ("future", "present")), True),
-    (lexicon.WHEN, (("past", "past"),), True),
-    (lexicon.WHILE, (("present", "present"), ("past", "past")), True),
-    (lexicon.BEFORE_CLAUSE, (("present", "present"), ("past", "past")), False),
-    (lexicon.AFTER_CLAUSE, (("past", "pluperfect"), ("present", "perfect")), False),
+@dataclass(frozen=True)
+class Link:
+    """A conjunction, the (main, subordinate) tenses that it joins, whether it links events only, and the weather."""
+
+    conjunction: Conjunction
+    tenses: tuple[tuple[Tense, Tense], ...]
+    events: bool = True
+    weather: bool = True
+
+
+LINKS = (
+    Link(lexicon.BECAUSE, (PRESENT, PAST, ("present", "perfect"), ("past", "pluperfect")), events=False),
+    Link(lexicon.ALTHOUGH, (PRESENT, PAST), events=False),
+    Link(lexicon.IF, (PRESENT, ("future", "present")), events=False),
+    Link(lexicon.WHEN, (PAST,)),
+    Link(lexicon.WHILE, (PRESENT, PAST)),
+    Link(lexicon.BEFORE_CLAUSE, (PRESENT, PAST), weather=False),
+    Link(lexicon.AFTER_CLAUSE, (("past", "pluperfect"), ("present", "perfect")), weather=False),
 )
-LATER: dict[Tense, tuple[Tense, ...]] = {
-    "present": ("present", "present", "past", "perfect", "future"), "past": ("past", "pluperfect"),
+# Tenses that a dependent clause may have beside that of the main clause.
+BESIDE: dict[Tense, tuple[Tense, ...]] = {
+    "present": ("present", "present", "past", "perfect", "future"), "past": ("past", "past", "pluperfect"),
     "perfect": ("past", "perfect"), "future": ("present", "future"), "pluperfect": ("past", "pluperfect"),
 }  # fmt: skip
 
@@ -63,7 +55,8 @@ class Sampler:
 
     def __init__(self, seed: str) -> None:
         self.dice = Dice(seed)
-        self.phrases = Phrases(self.dice)
+        self.clauses = Clauses(self.dice)
+        self.phrases = self.clauses.phrases
 
     def sentence(self) -> Sentence:
         """One sentence of any kind."""
@@ -71,286 +64,176 @@ class Sampler:
         if draw < 0.36:
             return Sentence(self.statement())
         if draw < 0.44:
-            return Sentence(self.copula(self.tense()))
+            return Sentence(self.description())
         if draw < 0.55:
             return Sentence(self.yes_no_question())
-        if draw < 0.68:
-            return Sentence(self.asking())
+        if draw < 0.67:
+            return Sentence(self.open_question())
         if draw < 0.81:
             return Sentence(self.with_subordinate())
         if draw < 0.92:
             return Sentence(self.with_content())
         return self.coordination()
 
-    def statement(self) -> Clause:
-        """A main clause, often with an adverbial in front, sometimes with a relative clause."""
-        clause = self.clause(self.dice.pick(PLAIN), self.tense(), room=2)
-        self.move_to_front(clause)
-        if self.dice.chance(0.2):
-            self.add_relative(clause)
-        return clause
-
-    def yes_no_question(self) -> Clause:
-        clause = self.copula(self.tense()) if self.dice.chance(0.15) else self.clause(self.dice.pick(PLAIN), self.tense(), room=1, questioned=True)
-        clause.mood = "question"
-        return clause
-
     def tense(self) -> Tense:
         draw = self.dice.random()
         return next(tense for limit, tense in TENSES if draw < limit)
 
-    def clause(
-        self, choice: Choice, tense: Tense, *, room: int, subject: Phrase | None = None, questioned: bool = False
-    ) -> Clause:
-        """A verb with its frame filled and up to `room` adverbials."""
-        verb, frames = choice
-        if (tense == "past" and ambiguous_past(verb)) or (verb.english in STATIVE and tense == "pluperfect"):
-            tense = "perfect"
-        if tense == "perfect" and verb.english in STATIVE:
-            tense = "present"
-        clause = Clause(verb, tense=tense)
-        clause.negated = not questioned and self.dice.chance(0.13)
-        clause.slots["subject"] = subject or self.phrases.subject(verb.subjects, clause.negated)
-        if verb.english not in STATIVE and "person" in verb.subjects and self.dice.chance(0.2):
-            self.add_modal(clause)
-        self.fill(clause, self.dice.pick(frames))
-        self.add_adverbials(clause, room, questioned)
+    def statement(self) -> Clause:
+        """A main clause, often with an adverbial in front, sometimes with a relative clause."""
+        if self.dice.chance(0.02):
+            clause = Clause(self.dice.pick(WEATHER), tense=self.dice.pick(("present", "past")))
+            self.clauses.add_adverbials(clause, 2)
+        else:
+            tense = self.tense()
+            clause = self.clauses.clause(PLAIN[tense], tense, room=2)
+        if "time" in clause.slots and self.dice.chance(0.55):
+            clause.front = "time"
+        elif "place" in clause.slots and "place" in clause.verb.adjuncts and self.dice.chance(0.2):
+            clause.front = "place"
+        self.describe_nouns(clause, 0.25)
         return clause
 
-    def add_modal(self, clause: Clause) -> None:
-        if clause.tense in ("present", "past"):
-            modal = self.dice.pick(lexicon.MODALS)
-            if clause.tense in modal.english:
-                clause.modal = modal
-
-    def fill(self, clause: Clause, frame: Frame) -> None:
-        """Puts something that makes sense into each slot of the frame."""
-        for argument in frame:
-            if argument.optional and self.dice.chance(0.5):
-                continue
-            match argument.slot:
-                case "object":
-                    clause.slots["object"] = self.phrases.object(argument.classes, clause.negated)
-                case "recipient":
-                    clause.slots["recipient"] = self.phrases.recipient(argument.classes)
-                case "complement":
-                    assert argument.preposition is not None
-                    phrase = self.phrases.noun_phrase(argument.classes, definite=self.dice.chance(0.7))
-                    clause.slots["complement"] = PrepositionalPhrase(argument.preposition, phrase)
-                case "place":
-                    clause.slots["place"] = self.phrases.place(argument.classes)
-                case "direction":
-                    clause.slots["direction"] = self.phrases.direction(argument.classes)
-
-    def add_adverbials(self, clause: Clause, room: int, questioned: bool = False) -> None:
-        """Adds up to `room` adverbials that the verb and its tense allow."""
-        tenses = frozenset({"future" if clause.modal is not None and clause.tense == "present" else clause.tense})
-        adjuncts = clause.verb.adjuncts
-        for _ in range(room):
-            draw = self.dice.random()
-            if draw < 0.32:
-                if "mid" not in clause.slots and adverbs_of(lexicon.TIME, tenses):
-                    clause.slots["time"] = self.phrases.time(tenses)
-            elif draw < 0.42:
-                mids = adverbs_of(lexicon.MID, tenses)
-                if mids and not (clause.negated or questioned or clause.modal or "time" in clause.slots):
-                    clause.slots["mid"] = self.dice.pick(mids)
-            elif draw < 0.55:
-                if "manner" in adjuncts and not clause.negated:
-                    clause.slots["manner"] = self.dice.pick(adverbs_of(lexicon.MANNER, adjuncts["manner"]))
-            elif draw < 0.65:
-                if "company" in adjuncts:
-                    clause.slots["company"] = self.phrases.company(adjuncts["company"])
-            elif draw < 0.9 and "place" in adjuncts and "place" not in clause.slots:
-                clause.slots["place"] = self.phrases.place(adjuncts["place"])
-
-    def move_to_front(self, clause: Clause) -> None:
-        """Lets a time or a place open the clause."""
-        for slot, probability in (("time", 0.55), ("place", 0.2)):
-            if slot in clause.slots and self.dice.chance(probability):
-                clause.front = slot  # type: ignore[assignment]
-                return
-
-    def copula(self, tense: Tense, subject: Phrase | None = None) -> Clause:
-        """`The house is old.` or `The house is older than the church.`"""
-        if tense == "pluperfect":
-            tense = "past"
-        clause = Clause(BE, tense=tense, negated=self.dice.chance(0.15))
-        if subject is None:
-            subject = self.phrases.subject(BE.subjects, clause.negated)
-        clause.slots["subject"] = subject
-        classes = subject.noun.classes if isinstance(subject, NounPhrase | RelativePronoun) else PERSON
-        predicate = Predicate(self.dice.pick(adjectives_of(classes)))
-        clause.slots["predicate"] = predicate
-        if predicate.adjective.comparative and not clause.negated and self.dice.chance(0.3):
-            other = self.phrases.noun_phrase(PERSON if "person" in classes else classes, definite=True, plain=True)
-            if not isinstance(subject, NounPhrase) or other.noun is not subject.noun:
-                predicate.than = other
-        if predicate.than is None and classes & LIVING and self.dice.chance(0.3):
-            self.add_adverbials(clause, 1)
+    def description(self) -> Clause:
+        """`The cat in the garden is old.`"""
+        clause = self.clauses.copula(self.tense())
+        self.describe_nouns(clause, 0.25)
         return clause
 
-    def asking(self) -> Clause:
+    def yes_no_question(self) -> Clause:
+        tense = self.tense()
+        clause = self.clauses.clause(PLAIN[tense], tense, room=1, negated=False)
+        if self.dice.chance(0.15):
+            clause = self.clauses.copula(tense)
+            clause.negated = False
+        clause.slots.pop("mid", None)
+        clause.mood = "question"
+        if isinstance(subject := clause.slots["subject"], NounPhrase) and subject.determiner is lexicon.NO:
+            subject.determiner = lexicon.THE
+        self.describe_nouns(clause, 0.1)
+        return clause
+
+    def describe_nouns(self, clause: Clause, probability: float) -> None:
+        """Gives the subject a place or a relative clause, or the noun that ends the clause a relative clause."""
+        subject = clause.slots.get("subject")
+        if not self.dice.chance(probability):
+            return
+        if self.dice.chance(0.5) and isinstance(subject, NounPhrase) and subject.determiner is lexicon.THE:
+            if self.dice.chance(0.4) and subject.noun.classes & LIVING and "place" not in clause.slots:
+                subject.place = self.phrases.place(SETTINGS)
+            else:
+                subject.relative = self.clauses.relative(subject, self.dice.pick(BESIDE[clause.tense]))
+            return
+        last = last_noun(clause, clause.slots)
+        if last is not None and last.determiner in (lexicon.THE, lexicon.A):
+            last.relative = self.clauses.relative(last, self.dice.pick(BESIDE[clause.tense]))
+
+    def open_question(self) -> Clause:
         """A question with a question word."""
-        clause = self.clause(self.dice.pick(PLAIN), self.tense(), room=1, questioned=True)
-        self.ask(clause)
+        negated, tense = self.dice.chance(0.06), self.tense()
+        if tense == "pluperfect":
+            tense = "perfect"
+        clause = self.clauses.clause(PLAIN[tense], tense, room=1, negated=negated)
+        if isinstance(subject := clause.slots["subject"], NounPhrase) and subject.determiner is lexicon.NO:
+            subject.determiner = lexicon.THE
+        if negated:
+            clause.slots["reason"], clause.front = lexicon.WHY, "reason"
+        else:
+            self.ask(clause)
         clause.mood = "question"
         return clause
 
     def ask(self, clause: Clause) -> None:
         """Puts a question word into one slot and that slot in front."""
         slots: list[Slot] = ["time", "reason", "subject"]
-        if "person" in clause.verb.subjects:
-            slots += [slot for slot in ("object", "recipient", "complement", "direction") if slot in clause.slots] * 2  # type: ignore[misc]
-            slots += ["place"] if "place" in clause.slots or "place" in clause.verb.adjuncts else []
-        slot = self.dice.pick(slots)
-        arguments = {a.slot: a for frame in clause.verb.frames for a in frame}
+        arguments = {argument.slot: argument for frame in clause.verb.frames for argument in frame}
+        for slot in ("object", "recipient", "complement", "direction", "place"):
+            if slot in clause.slots and (slot != "complement" or "person" in arguments[slot].classes):
+                slots += [slot, slot]
+        clause.slots.pop("mid", None)
+        clause.front = slot = self.dice.pick(slots)
         match slot:
             case "time":
-                clause.slots["time"] = lexicon.WHEN_ASKED
+                clause.slots[slot] = lexicon.WHEN_ASKED
             case "reason":
-                clause.slots["reason"] = lexicon.WHY
+                clause.slots[slot] = lexicon.WHY
             case "place":
-                clause.slots["place"] = lexicon.WHERE
+                clause.slots[slot] = lexicon.WHERE
             case "direction":
-                clause.slots["direction"] = lexicon.WHERE_TO
+                clause.slots[slot] = lexicon.WHERE_TO
             case "subject":
-                clause.slots["subject"] = self.phrases.asked(clause.verb.subjects)
+                clause.slots[slot] = self.phrases.asked(clause.verb.subjects, subject=True)
             case "complement":
                 preposition = arguments[slot].preposition
                 assert preposition is not None
-                if "person" not in arguments[slot].classes:
-                    return self.ask(clause)
-                clause.slots["complement"] = PrepositionalPhrase(preposition, Asked(True))
+                clause.slots[slot] = PrepositionalPhrase(preposition, Asked(True))
             case _:
                 clause.slots[slot] = self.phrases.asked(arguments[slot].classes)
-        clause.front = slot
-        if slot == "time":
-            clause.slots.pop("mid", None)
 
     def with_subordinate(self) -> Clause:
         """A main clause and one that says why, when or under what condition, before or after it."""
         if self.dice.chance(0.12):
             return self.with_purpose()
-        conjunction, tenses, weather = self.dice.pick(SUBORDINATES)
-        main, dependent = self.dice.pick(tenses)
-        clause = self.timed(main, room=1)
-        clause.slots["reason"] = Subordinate(conjunction, self.dependent(dependent, weather))
+        link = self.dice.pick(LINKS)
+        main, dependent = self.dice.pick(link.tenses)
+        clause = self.clauses.clause(EVENTS[main], main, room=1)
+        if link.weather and dependent in ("present", "past") and self.dice.chance(0.25):
+            inner = Clause(self.dice.pick(WEATHER), tense=dependent)
+        else:
+            inner = self.dependent(dependent, EVENTS if link.events else PLAIN, negated=False if link.events else None)
+        clause.slots["reason"] = Subordinate(link.conjunction, inner)
         if self.dice.chance(0.45):
             clause.front = "reason"
         return clause
 
     def with_purpose(self) -> Clause:
         """`… in order to …`."""
-        clause = self.clause(self.dice.pick(ACTIONS), self.tense(), room=0)
-        clause.modal, clause.negated = None, False
-        clause.slots["reason"] = Subordinate(lexicon.IN_ORDER, self.infinitive())
+        tense = self.tense()
+        subject = self.phrases.subject(PERSON, True)
+        clause = self.clauses.clause(WILLED[tense], tense, room=0, subject=subject, negated=False)
+        clause.modal = None
+        clause.slots["reason"] = Subordinate(lexicon.IN_ORDER, self.clauses.infinitive(subject))
         return clause
 
-    def timed(self, tense: Tense, *, room: int, subject: Phrase | None = None) -> Clause:
-        """A clause that keeps the tense asked for."""
-        while True:
-            choice = self.dice.pick(PERSONAL if subject is not None else PLAIN)
-            clause = self.clause(choice, tense, room=room, subject=subject)
-            if clause.tense == tense:
-                return clause
-
-    def dependent(self, tense: Tense, weather: bool = False) -> Clause:
-        """A clause for after a conjunction: mostly short, often about a pronoun or the weather."""
-        if weather and tense in ("present", "past") and self.dice.chance(0.25):
-            return Clause(self.dice.pick(WEATHER), tense=tense)
+    def dependent(self, tense: Tense, choices: dict[Tense, tuple[Choice, ...]], negated: bool | None = None) -> Clause:
+        """A clause for after a conjunction: mostly short, often about a pronoun."""
         if self.dice.chance(0.2) and tense in ("present", "past"):
-            return self.copula(tense, self.somebody())
-        subject = self.somebody() if self.dice.chance(0.6) else None
-        return self.timed(tense, room=int(self.dice.chance(0.5)), subject=subject)
-
-    def somebody(self) -> Phrase:
-        return Pronoun(self.dice.pick(lexicon.PRONOUNS)) if self.dice.chance(0.7) else self.phrases.subject(PERSON, True)
+            return self.clauses.copula(tense, self.phrases.somebody())
+        subject = self.phrases.somebody() if self.dice.chance(0.6) else None
+        fitting = PERSONAL if subject is not None and choices is PLAIN else WILLED if subject is not None else choices
+        return self.clauses.clause(fitting[tense], tense, room=int(self.dice.chance(0.5)), subject=subject, negated=negated)
 
     def with_content(self) -> Clause:
-        """`… knows that …`, `… asks whether …`, `… wonders where …`, `… tries to …`."""
-        verb, frames = self.dice.pick(CONTENT)
+        """`… knows that …`, `… asks whether …`, `… does not know where …`, `… tries to …`."""
+        tense = self.tense()
+        verb, frames = self.dice.pick(CONTENT[tense])
         frame = self.dice.pick(frames)
-        clause = self.clause((verb, (frame,)), self.tense(), room=0)
-        clause.modal = None
+        clause = self.clauses.clause(((verb, (frame,)),), tense, room=0, subject=self.phrases.subject(PERSON, True))
         kind = self.dice.pick(sorted(frame[-1].classes))
         if kind == "infinitive":
-            clause.slots["content"] = Subordinate(None, self.infinitive())
+            clause.negated = False
+            subject: Phrase = clause.slots["subject"]  # type: ignore[assignment]
+            clause.slots["content"] = Subordinate(None, self.clauses.infinitive(subject))
             return clause
-        tense = self.dice.pick(LATER[clause.tense])
-        inner = self.dependent(tense)
-        if kind == "asked":
-            inner.negated = False
-            self.ask(inner) if inner.verb is not BE else None
-        conjunction = {"that": lexicon.THAT, "whether": lexicon.WHETHER}.get(kind)
-        if conjunction is None and inner.front is None:
-            conjunction = lexicon.WHETHER
+        inner = self.dependent(self.dice.pick(BESIDE[clause.tense]), PLAIN)
+        conjunction: Conjunction | None = lexicon.THAT if kind == "that" else lexicon.WHETHER
+        if kind == "asked" and inner.verb not in (BE, BECOME) and not inner.negated:
+            self.ask(inner)
+            conjunction = None
         clause.slots["content"] = Subordinate(conjunction, inner)
         if self.dice.chance(0.2) and not clause.negated:
             clause.mood = "question"
         return clause
 
-    def infinitive(self) -> Clause:
-        """`to read the book`: never the verb alone."""
-        while True:
-            clause = self.clause(self.dice.pick(ACTIONS), "present", room=1, subject=Pronoun(lexicon.HE))
-            clause.modal, clause.negated, clause.mood = None, False, "infinitive"
-            del clause.slots["subject"]
-            clause.slots.pop("mid", None)
-            clause.slots.pop("time", None)
-            if clause.slots:
-                return clause
-
     def coordination(self) -> Sentence:
         """Two main clauses, sometimes with one subject."""
-        tense: Tense = "present" if self.dice.chance(0.5) else "past"
+        tense: Tense = self.dice.pick(("present", "past"))
         if self.dice.chance(0.5):
-            first = self.timed(tense, room=1, subject=self.phrases.subject(PERSON, True))
-            second = self.timed(tense, room=1, subject=first.slots["subject"])  # type: ignore[arg-type]
+            subject = self.phrases.subject(PERSON, True)
+            first = self.clauses.clause(WILLED[tense], tense, room=1, subject=subject, negated=False)
+            first.modal = None  # `they can swim and sing` would leave open whether they can sing
+            second = self.clauses.clause(WILLED[tense], tense, room=1, subject=subject)
             second.mood = "elided"
             return Sentence(first, "and", second)
-        first, second = self.timed(tense, room=1), self.timed(tense, room=1)
+        first, second = (self.clauses.clause(EVENTS[tense], tense, room=1) for _ in range(2))
         return Sentence(first, "but" if self.dice.chance(0.4) else "and", second)
-
-    def add_relative(self, clause: Clause) -> None:
-        """Gives the subject, or what ends the clause, a relative clause."""
-        subject = clause.slots.get("subject")
-        if self.dice.chance(0.5) and isinstance(subject, NounPhrase) and subject.determiner is lexicon.THE:
-            subject.relative = self.relative(subject, LATER[clause.tense])
-            return
-        last = [slot for slot in clause.slots if slot not in ("subject", clause.front, "mid")]
-        filler = clause.slots[last[0]] if len(last) == 1 else None
-        phrase = filler.phrase if isinstance(filler, PrepositionalPhrase) else filler
-        if isinstance(phrase, NounPhrase) and phrase.determiner in (lexicon.THE, lexicon.A):
-            phrase.relative = self.relative(phrase, LATER[clause.tense])
-
-    def relative(self, phrase: NounPhrase, tenses: tuple[Tense, ...]) -> Clause | None:
-        """A clause about a noun: it acts, is acted upon, is a place, or owns something."""
-        pronoun = RelativePronoun(phrase.noun, phrase.plural)
-        classes, tense = phrase.noun.classes, self.dice.pick(tenses)
-        draw = self.dice.random()
-        acting = [choice for choice in PLAIN if choice[0].subjects & classes]
-        taking = [(v, f) for v, frames in PERSONAL for f in frames for a in f if a.slot == "object" and a.classes & classes]
-        where = [pair for pair in places_of(frozenset({"home", "town", "nature"}), False) if pair[1] is phrase.noun]
-        if draw < 0.25 and where:
-            clause = self.timed(tense, room=0, subject=self.somebody())
-            clause.slots["place"] = PrepositionalPhrase(self.dice.pick(where)[0], pronoun)
-            clause.front = "place"
-        elif draw < 0.6 and taking:
-            verb, frame = self.dice.pick(taking)
-            clause = self.clause((verb, (frame,)), tense, room=0, subject=self.somebody())
-            clause.slots["object"], clause.front = pronoun, "object"
-        elif draw < 0.7 and "person" in classes:
-            owned = NounPhrase(self.dice.pick(nouns_of(frozenset({"family", "pet"}))), possessor=pronoun)
-            matching = [choice for choice in PLAIN if choice[0].subjects & owned.noun.classes]
-            clause = self.clause(self.dice.pick(matching), tense, room=1, subject=owned)
-            clause.front = "subject"
-        elif acting:
-            clause = self.clause(self.dice.pick(acting), tense, room=1, subject=pronoun)
-            clause.front = "subject"
-        else:
-            return None
-        return clause
-
-
-__all__ = ["Name", "Sampler"]

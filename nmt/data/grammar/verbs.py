@@ -15,7 +15,7 @@ work | arbeiten arbeitet arbeitete hat gearbeitet | person | | manner:speed comp
 swim swam swum | schwimmen schwimmt schwamm ist geschwommen | person pet | | manner:speed place:water
 dance | tanzen tanzt tanzte hat getanzt | person | | manner:skill company:with place:home,town
 sing sang sung | singen singt sang hat gesungen | person | object?:song | manner:sound,skill company:for place:home,nature,town
-wait | warten wartet wartete hat gewartet | person | complement?:for=auf+accusative:person,public | manner:patience place:town,spot
+wait | warten wartet wartete hat gewartet | person | complement?:for=auf+accusative:person,public | manner:patience place:town
 play | spielen spielt spielte hat gespielt | young | complement?:with=mit+dative:pet,toy | manner:sound place:home,nature,spot
 stay | bleiben bleibt blieb ist geblieben | person | place:home,town | company:with
 live | wohnen wohnt wohnte hat gewohnt | person | place:live | company:with
@@ -38,9 +38,9 @@ eat ate eaten | essen isst aß hat gegessen | person | object:food | manner:spee
 drink drank drunk | trinken trinkt trank hat getrunken | person | object:drink | manner:speed place:home,town
 see saw seen | sehen sieht sah hat gesehen | person animal | object:person,animal,vehicle,sight | place:town,nature,spot
 hear heard heard | hören hört hörte hat gehört | person animal | object:song,vehicle,animal ; content:that |
-buy bought bought | kaufen kauft kaufte hat gekauft | person | object:thing,food,text,cloth,owned,furniture | company:for place:town
+buy bought bought | kaufen kauft kaufte hat gekauft | person | object:thing,food,print,cloth,owned | company:for place:town
 sell sold sold | verkaufen verkauft verkaufte hat verkauft | person | object:thing,food,cloth,owned,furniture | place:town
-find found found | finden findet fand hat gefunden | person | object:thing,text,pet,cloth | place:home,nature,spot
+find found found | finden findet fand hat gefunden | person | object:thing,paper,pet,cloth | place:home,nature,spot
 look looked looked for | suchen sucht suchte hat gesucht | person | object:thing,pet,cloth,person | place:home,nature
 love | lieben liebt liebte hat geliebt | person | object:family,pet,language,song |
 visit | besuchen besucht besuchte hat besucht | person | object:person,sight | company:with
@@ -49,19 +49,19 @@ watch | beobachten beobachtet beobachtete hat beobachtet | person animal | objec
 open | öffnen öffnet öffnete hat geöffnet | person | object:openable | manner:care,speed
 close | schließen schließt schloss hat geschlossen | person | object:openable | manner:care,sound
 carry | tragen trägt trug hat getragen | person | object:carried,thing direction?:carry | manner:care
-bring brought brought | bringen bringt brachte hat gebracht | person | recipient:person object:thing,drink,text,food |
+bring brought brought | bringen bringt brachte hat gebracht | person | recipient:person object:thing,drink,paper,food |
 give gave given | geben gibt gab hat gegeben | person | recipient:person object:gift,food,drink,thing |
-show showed shown | zeigen zeigt zeigte hat gezeigt | person | recipient:person object:picture,sight,room,text,home |
+show showed shown | zeigen zeigt zeigte hat gezeigt | person | recipient:person object:picture,sight,room,paper,home |
 send sent sent | schicken schickt schickte hat geschickt | person | recipient:person object:message,gift |
-lend lent lent | leihen leiht lieh hat geliehen | person | recipient:person object:owned,text,cloth |
+lend lent lent | leihen leiht lieh hat geliehen | person | recipient:person object:ride,print,cloth |
 tell told told | erzählen erzählt erzählte hat erzählt | person | recipient:person object:told | manner:sound
 explain | erklären erklärt erklärte hat erklärt | person | to-recipient:person object:problem | manner:patience
 recommend | empfehlen empfiehlt empfahl hat empfohlen | person | to-recipient:person object:recommended |
-lose lost lost | verlieren verliert verlor hat verloren | person | object:thing,cloth | place:nature,town
-steal stole stolen | stehlen stiehlt stahl hat gestohlen | person | object:thing,owned | place:town
+lose lost lost | verlieren verliert verlor hat verloren | person | object:thing,paper,cloth | place:nature,town
+steal stole stolen | stehlen stiehlt stahl hat gestohlen | person | object:thing,ride | place:town
 paint | malen malt malte hat gemalt | person | object:picture,animal,plant | manner:skill place:home,nature
-repair | reparieren repariert reparierte hat repariert | person | object:owned,device,furniture | manner:skill,speed company:for
-wash | waschen wäscht wusch hat gewaschen | person | object:cloth,owned,upright | manner:care
+repair | reparieren repariert reparierte hat repariert | person | object:ride,device,furniture | manner:skill,speed company:for
+wash | waschen wäscht wusch hat gewaschen | person | object:cloth,ride,upright | manner:care
 clean | putzen putzt putzte hat geputzt | person | object:cleaned,room |
 cook | kochen kocht kochte hat gekocht | person | object:cooked | company:for,with
 bake | backen backt backte hat gebacken | person | object:baked | company:for
@@ -76,10 +76,10 @@ turn turned turned on | ein-schalten schaltet schaltete hat eingeschaltet | pers
 turn turned turned off | aus-schalten schaltet schaltete hat ausgeschaltet | person | object:device |
 try tried tried on | an-probieren probiert probierte hat anprobiert | person | object:cloth |
 tidy tidied tidied up | auf-räumen räumt räumte hat aufgeräumt | person | object:room |
-understand understood understood | verstehen versteht verstand hat verstanden | person | object:problem,language,told,person ; content:that | manner:skill
+understand understood understood | verstehen versteht verstand hat verstanden | person | object:problem,person ; content:that |
 need | brauchen braucht brauchte hat gebraucht | person | object:thing,cloth,owned |
 have had had | haben hat hatte hat gehabt | person | object:pet,owned,problem,family,thing |
-like | mögen mag mochte hat gemocht | person | object:food,drink,person,pet,text |
+like | mögen mag mochte hat gemocht | person | object:food,drink,person,pet,told,print |
 praise | loben lobt lobte hat gelobt | person | object:person | manner:sound
 follow | folgen folgt folgte ist gefolgt | person animal | recipient:person,animal | manner:speed
 help | helfen hilft half hat geholfen | person | recipient:person | place:home,work
@@ -91,7 +91,8 @@ belong belonged belonged to | gehören gehört gehörte hat gehört | owned thin
 believe | glauben glaubt glaubte hat geglaubt | person | recipient:person ; content:that |
 think thought thought | denken denkt dachte hat gedacht | person | complement:of=an+accusative:person,event ; content:that |
 dream | träumen träumt träumte hat geträumt | person | complement?:of=von+dative:person,event |
-speak spoke spoken | sprechen spricht sprach hat gesprochen | person | complement:with=mit+dative:person ; complement:about=über+accusative:problem,event,person | manner:sound place:home,work
+speak spoke spoken | sprechen spricht sprach hat gesprochen | person | complement:with=mit+dative:person | manner:sound
+talk | reden redet redete hat geredet | person | complement:about=über+accusative:problem,event,person | place:home,work
 know knew known | wissen weiß wusste hat gewusst | person | content:that,whether,asked |
 say said said | sagen sagt sagte hat gesagt | person | content:that |
 hope | hoffen hofft hoffte hat gehofft | person | content:that,infinitive |
@@ -99,13 +100,14 @@ ask | fragen fragt fragte hat gefragt | person | object:person content:whether,a
 try | versuchen versucht versuchte hat versucht | person | content:infinitive |
 promise | versprechen verspricht versprach hat versprochen | person | content:infinitive |
 decide | beschließen beschließt beschloss hat beschlossen | person | content:infinitive |
-forget forgot forgotten | vergessen vergisst vergaß hat vergessen | person | object:thing,text,cloth ; content:that,infinitive |
+forget forgot forgotten | vergessen vergisst vergaß hat vergessen | person | object:thing,paper ; content:that,infinitive |
 put put put | legen legt legte hat gelegt | person | object:flat,cloth direction:put | manner:care
 place | stellen stellt stellte hat gestellt | person | object:upright direction:stand | manner:care
 hang hung hung | hängen hängt hängte hat gehängt | person | object:picture direction:wall ; object:cloth direction:hang |
 rain | regnen regnet regnete hat geregnet | | | place:town
 snow | schneien schneit schneite hat geschneit | | | place:nature
 be was been | sein ist war ist gewesen | person animal thing text event building cloth owned room nature | predicate |
+become became become | werden wird wurde ist geworden | person animal | predicate |
 """
 
 
@@ -148,6 +150,4 @@ def _argument(cell: str) -> Argument:
     return Argument(cast(Slot, slot), name.endswith("?"), preposition, classes)
 
 
-ALL_VERBS = tuple(
-    _verb(*(cell.strip() for cell in line.split("|"))) for line in VERBS.strip().splitlines()
-)
+ALL_VERBS = tuple(_verb(*(cell.strip() for cell in line.split("|"))) for line in VERBS.strip().splitlines())

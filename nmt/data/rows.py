@@ -1,0 +1,44 @@
+"""Rows of numbers of unequal length in one file, memory-mapped."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Rows:
+    """Rows that a `RowsWriter` wrote: `rows[n]` is an array, `rows.lengths` (rows,) says how long each is."""
+
+    def __init__(self, path: Path, dtype: type[np.generic]) -> None:
+        self._offsets = np.load(f"{path}.offsets.npy")
+        empty = path.stat().st_size == 0  # nothing can be mapped
+        self._values: npt.NDArray[Any] = np.empty(0, dtype) if empty else np.memmap(path, dtype, mode="r")
+        self.lengths: npt.NDArray[np.int64] = np.diff(self._offsets)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, row: int) -> npt.NDArray[Any]:
+        return self._values[self._offsets[row] : self._offsets[row + 1]]
+
+
+class RowsWriter:
+    """Writes rows one after the other into `path`, and where each ends into `path.offsets.npy` when it is closed."""
+
+    def __init__(self, path: Path, dtype: type[np.generic]) -> None:
+        self._path = path
+        self._dtype = dtype
+        self._file = path.open("wb")
+        self._lengths = [0]
+
+    def append(self, row: npt.ArrayLike) -> None:
+        """Add a row."""
+        values = np.asarray(row, self._dtype)
+        self._file.write(values.tobytes())
+        self._lengths.append(len(values))
+
+    def close(self) -> None:
+        """Finish both files."""
+        self._file.close()
+        np.save(f"{self._path}.offsets.npy", np.cumsum(self._lengths, dtype=np.int64))

@@ -1,0 +1,62 @@
+"""The command line before any command runs."""
+
+import subprocess
+import sys
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+import nmt
+from nmt import cli
+
+
+def test_help_lists_every_command_with_one_line_and_one_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name, (what, example) in cli.COMMANDS.items():
+        assert f"{name} " in text
+        assert what in text
+        assert example in text
+        assert example.startswith(f"nmt {name} ")
+
+
+def test_version_is_the_package_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"nmt {nmt.__version__}\n"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; from nmt.cli import main; main(['--help']); print(sorted({m.partition('.')[0] for m in sys.modules}))"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for heavy in ("torch", "hydra", "omegaconf", "sentencepiece", "datasets", "numpy", "matplotlib", "tensorboard"):
+        assert f"'{heavy}'" not in output
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain",
+        "two words",
+        "it's",
+        'say "no"',
+        "a=b",
+        "[x, y]",
+        "{a: b}",
+        "${x}",
+        "back\\slash",
+        "ends\\",
+        "ends\\'",
+        "a,b",
+        "ü 漢",
+    ],
+)
+def test_free_text_reaches_hydra_as_it_was_typed(text: str) -> None:
+    (override,) = OverridesParser.create().parse_overrides([cli._quoted(f"text={text}")])
+    value = override.value()
+    assert value.replace(r"\${", "${") == text
+
+
+def test_positional_runs_become_the_run_key() -> None:
+    assert cli._named("evaluate", ["runs/x", "split=dev"]) == ["run=runs/x", "split=dev"]
+    assert cli._named("translate", ["--cfg", "job", "runs/x"]) == ["run=runs/x", "--cfg", "job"]
+    assert cli._named("train", ["model=luong"]) == ["model=luong"]

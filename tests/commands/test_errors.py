@@ -1,0 +1,136 @@
+"""What a user gets wrong ends in one clear line on stderr and status 2, before anything is written."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from nmt.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a small parallel corpus, which is also the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NMT_CACHE", str(tmp_path / "cache"))
+    for split, count in (("train", 40), ("dev", 4), ("test", 4)):
+        for language, word in (("de", "Hund"), ("en", "dog")):
+            text = "".join(f"{word} {n} {'abcdefgh'[n % 8]}\n" for n in range(count))
+            (tmp_path / f"{split}.{language}").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+TEXT = ["data=text", "data.train=train", "data.dev=dev", "data.test=test", "model=transformer_tiny", "run_dir=run"]
+
+
+def error_of(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line on stderr of a command that must end with status 2."""
+    status = main(list(arguments))
+    output = capfd.readouterr()
+    assert status == 2, output.err
+    assert output.out == ""
+    assert output.err.count("\n") == 1, output.err
+    return output.err
+
+
+@pytest.mark.parametrize(
+    ("override", "pattern"),
+    [
+        ("train.max_update=5", r"train.*max_update"),
+        ("modle=luong", r"modle"),
+        ("model=lstm", r"model.*lstm"),
+        ("model.widht=5", r"widht"),
+        ("train.max_updates=many", r"train\.max_updates.*many"),
+        ("train.tokens_per_batch=0", r"train\.tokens_per_batch must be at least 1, but is 0"),
+        ("train.label_smoothing=1.5", r"train\.label_smoothing must be at least 0 and less than 1, but is 1\.5"),
+        ("train.precision=fp8", r"train\.precision must be one of fp32, bf16, but is 'fp8'"),
+        ("train.clip_norm=-1", r"train\.clip_norm must be more than 0"),
+        ("tokenizer.type=word", r"tokenizer\.type must be one of unigram, bpe, but is 'word'"),
+        ("tokenizer.normalization=nfd", r"tokenizer\.normalization must be one of .*nfkc.*'nfd'"),
+        ("decode.beam=0", r"decode\.beam must be at least 1, but is 0"),
+        ("decode.length_penalty=-1", r"decode\.length_penalty must be at least 0"),
+        ("device=tpu", r"device must be auto, cpu, cuda or cuda:N, but is 'tpu'"),
+        ("device=cuda:99", r"device=cuda:99 is not there"),
+        ("model.heads=5", r"model\.heads \(5\) must divide model\.dim \(64\)"),
+        ("model.dim=true", r"model\.dim must be int, but is True"),
+        ("model.dim=wide", r"model\.dim must be int, but is 'wide'"),
+        ("model.dropout=1.5", r"model\.dropout .*1\.5"),
+        ("model.encoder_layers=0", r"model\.encoder_layers .*0"),
+        ("model.norm=middle", r"model\.norm must be pre or post, but is 'middle'"),
+        ("tokenizer.joint=false", r"tokenizer\.joint=true, or model\.tied=decoder"),
+        ("schedule=cosine", r"schedule\.total"),
+        ("schedule.warmup=0", r"schedule\.warmup \(0\) must be at least 1"),
+        ("optimizer.lr=-1", r"lr|learning rate"),
+        ("tokenizer.vocab_size=8000", r"tokenizer\.vocab_size \(8000\) is more than this corpus supports: set .*=\d+ or less"),
+        ("tokenizer.vocab_size=262", r"tokenizer\.vocab_size \(262\) is less than .* at least \d+"),
+        ("train.tokens_per_batch=2", r"train\.tokens_per_batch \(2\) must hold the longest training pair"),
+        ("data.max_length=1", r"train has no usable pair: 0 have an empty side, 40 are longer than data\.max_length"),
+        ("data.train=nowhere", r"nowhere"),
+        ("data.dev=null", r"dev"),
+    ],
+)
+def test_an_impossible_setting_is_named_and_nothing_is_written(
+    folder: Path, capfd: pytest.CaptureFixture[str], override: str, pattern: str
+) -> None:
+    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=290", override)
+    assert re.search(pattern, line), line
+    assert not (folder / "run").exists()
+
+
+def test_files_of_different_length_are_named_with_both_counts(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "train.en").write_text("one\ntwo\n", encoding="utf-8")
+    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=290")
+    assert re.search(r"train\.de has 40 lines but .*train\.en has 2", line)
+    assert not (folder / "run").exists()
+
+
+def test_a_dev_set_of_different_length_stops_before_training(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for split in ("dev", "test"):
+        path = folder / f"{split}.en"
+        whole = path.read_text(encoding="utf-8")
+        path.write_text("one\ntwo\n", encoding="utf-8")
+        line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=290")
+        assert re.search(rf"{split}\.de has 4 lines but .*{split}\.en has 2", line)
+        assert not (folder / "run").exists()
+        path.write_text(whole, encoding="utf-8")
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_invalid_utf8_is_named_by_file_and_line(folder: Path, capfd: pytest.CaptureFixture[str], split: str) -> None:
+    lines = (folder / f"{split}.de").read_bytes().split(b"\n")
+    lines[2] = b"\xff\xfe"
+    (folder / f"{split}.de").write_bytes(b"\n".join(lines))
+    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=290")
+    assert re.search(rf"{split}\.de.*line 3.*UTF-8", line)
+    assert not (folder / "run").exists()
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_an_empty_file_is_named(folder: Path, capfd: pytest.CaptureFixture[str], split: str) -> None:
+    (folder / f"{split}.de").write_bytes(b"")
+    (folder / f"{split}.en").write_bytes(b"")
+    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=290")
+    assert re.search(rf"{split}\.de.*empty", line)
+    assert not (folder / "run").exists()
+
+
+def test_a_folder_with_other_files_is_not_taken_for_a_run(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "run").mkdir()
+    (folder / "run" / "thesis.tex").write_text("mine")
+    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=290")
+    assert "holds files but is not a run" in line
+
+
+def test_an_unknown_command_lists_the_commands(capfd: pytest.CaptureFixture[str]) -> None:
+    assert "train, evaluate, translate" in error_of(capfd, "trian")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "translate"])
+def test_a_folder_that_is_no_run_is_named(folder: Path, capfd: pytest.CaptureFixture[str], command: str) -> None:
+    assert re.search(r"nowhere is not a run: it does not exist", error_of(capfd, command, "run=nowhere"))
+    (folder / "empty").mkdir()
+    assert re.search(r"empty is not a run: it has no config\.yaml", error_of(capfd, command, "empty"))
+
+
+def test_a_command_without_its_run_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+    assert "run" in error_of(capfd, "translate", "text=x")
