@@ -90,36 +90,60 @@ def _run(command: str, overrides: list[str]) -> int:
     from nmt.config import config_directory, register
     from nmt.console import say_on_console
 
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
+    asked = os.environ.get("HYDRA_FULL_ERROR", "0")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra shall raise its errors, not print them
     register()
     say_on_console()
-    application = hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=command)(_task(command))
+    task = _task(command, with_traceback=asked == "1")
     sys.argv = [f"nmt {command}", *overrides]
     try:
-        application()
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        if wants_traceback:
+        hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=command)(task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        if asked == "1":
             raise
-        print(f"nmt {command}: {_one_line(error)}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if wants_traceback or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG):
-            raise
-        print(f"nmt {command}: {error.strerror}: {error.filename or 'while writing'}", file=sys.stderr)
-        return 2
+        return _fail(command, _one_line(error))
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        os.environ["HYDRA_FULL_ERROR"] = asked
     return 0
 
 
-def _task(command: str) -> Callable[[Any], Any]:
+def _task(command: str, *, with_traceback: bool) -> Callable[[Any], Any]:
+    """What Hydra calls with the composed config. It ends with status 2 where the user can mend what is wrong."""
+
     def task(config: Any) -> Any:
         import importlib
 
         from omegaconf import OmegaConf
+        from omegaconf.errors import MissingMandatoryValue
 
-        return importlib.import_module(f"nmt.commands.{command}").main(OmegaConf.to_container(config, resolve=True))
+        try:
+            plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+            return importlib.import_module(f"nmt.commands.{command}").main(plain)
+        except (MissingMandatoryValue, UserError, OSError) as error:
+            message = _message(error)
+            if with_traceback or message is None:
+                raise
+            sys.exit(_fail(command, message))
 
     return task
+
+
+def _message(error: Exception) -> str | None:
+    """What to tell the user of an error; None where it is not theirs to mend."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError):
+        mendable = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
+        return f"{error.strerror}: {error.filename or 'while writing a file'}" if mendable else None
+    key = getattr(error, "full_key", None)
+    return f"{key} has no default: set {key}=…"
+
+
+def _fail(command: str, message: str) -> int:
+    print(f"nmt {command}: {message}", file=sys.stderr)
+    return 2
 
 
 def _one_line(error: Exception) -> str:

@@ -51,7 +51,7 @@ def build_schedule(spec: Spec) -> Callable[[int], float]:
 
 
 def _is_subclass(parent: type) -> Callable[[Any], bool]:
-    return lambda target: inspect.isclass(target) and issubclass(target, parent) and not inspect.isabstract(target)
+    return lambda target: inspect.isclass(target) and issubclass(target, parent) and target is not parent
 
 
 _ROLES: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -70,6 +70,10 @@ _ROLES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 def _build(spec: Spec, key: str, *arguments: Any) -> Any:
     target = _target(spec, key)
     keywords = _keywords(spec, key, target)
+    try:
+        inspect.signature(target).bind(*arguments, **keywords)
+    except TypeError as error:
+        raise UserError(f"{key} ({target.__name__}): {error}") from error
     try:
         return target(*arguments, **keywords)
     except UserError:
@@ -117,8 +121,6 @@ def _keywords(spec: Spec, key: str, target: Any) -> dict[str, Any]:
             part = _target(value, f"{key}.{name}")
             keywords[name] = partial(part, **_keywords(value, f"{key}.{name}", part))
             continue
-        if value == "???":
-            raise UserError(f"{key}.{name} has no default: set {key}.{name}=…")
         if isinstance(value, str) and "${" in value:
             raise UserError(f"{key}.{name} ({value!r}) holds an interpolation, which is not resolved in a saved config")
         _check_type(value, types_.get(name, Any), f"{key}.{name}")

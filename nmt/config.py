@@ -158,7 +158,7 @@ def compose(command: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
     register()
     with hydra.initialize_config_dir(str(config_directory()), version_base="1.3"):
-        plain: Any = OmegaConf.to_container(hydra.compose(command, list(overrides)), resolve=True)
+        plain: Any = OmegaConf.to_container(hydra.compose(command, list(overrides)), resolve=True, throw_on_missing=True)
     return dict(plain)
 
 

@@ -68,13 +68,17 @@ def lines() -> type[Lines]:
 @pytest.fixture(scope="session")
 def pairs() -> list[Pair]:
     """Two hundred short sentence pairs."""
-    subjects = [("Der Hund", "The dog"), ("Die Katze", "The cat"), ("Das Kind", "The child"), ("Ein Vogel", "A bird")]
-    verbs = [("sieht", "sees"), ("hört", "hears"), ("findet", "finds"), ("sucht", "looks for"), ("kennt", "knows")]
-    objects = [("den Ball", "the ball"), ("das große Haus", "the big house"), ("die Straße", "the street")]
-    places = [("", ""), (" im Garten", " in the garden"), (" am Abend", " in the evening"), (" heute", " today")]
-    chosen = list(itertools.product(subjects, verbs, objects, places))[:200]
-    sides = [[" ".join(part[side] for part in parts[:3]) + parts[3][side] + " ." for parts in chosen] for side in (0, 1)]
-    return list(zip(*sides, strict=True))
+    phrases = [
+        "der Hund=the dog, die Katze=the cat, das Kind=the child, ein Vogel=a bird, meine Schwester=my sister, "
+        "unser Nachbar=our neighbour, jeder Lehrer=every teacher, die junge Ärztin=the young doctor",
+        "sieht=sees, hört=hears, findet=finds, sucht=looks for, kennt=knows, zeichnet=draws, verkauft=sells",
+        "den Ball=the ball, das große Haus=the big house, die Straße=the street, einen Apfelkuchen=an apple pie, "
+        "das Fahrrad=the bicycle, die Bücher=the books, den grünen Wagen=the green car",
+        "heute=today, im Garten=in the garden, am Abend=in the evening, vor der Schule=before school, jeden Montag=every Monday",
+    ]
+    lists = [[phrase.split("=") for phrase in row.split(", ")] for row in phrases]
+    chosen = list(itertools.product(*lists))[::9][:200]
+    return [(" ".join([*(p[0] for p in parts), "."]), " ".join([*(p[1] for p in parts), "."])) for parts in chosen]
 
 
 @pytest.fixture(scope="session")

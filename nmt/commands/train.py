@@ -4,6 +4,7 @@ import json
 import logging
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from nmt.console import console, logged_to
 from nmt.data.batches import TrainingData
 from nmt.data.corpus import Corpus
 from nmt.data.store import IdStore, open_store
-from nmt.data.tokenizer import Tokenizer, cached_tokenizer
+from nmt.data.tokenizer import cached_tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Vocabulary
 from nmt.run import Config, Run, choose_device, differences, read_config
@@ -28,6 +29,21 @@ from nmt.training.randomness import random_state, restore_random_state, seed_eve
 from nmt.training.validation import in_order, samples, use_threads, validate
 
 log = logging.getLogger("nmt")
+
+
+@dataclass
+class Prepared:
+    """What training reads: made, and checked, before a run directory is.
+
+    Attributes:
+        data: the updates.
+        dev: ids of the dev split; `sources` and `references` are its text.
+    """
+
+    data: TrainingData
+    dev: IdStore
+    sources: list[str]
+    references: list[str]
 
 
 def main(config: Config) -> float:
@@ -42,9 +58,9 @@ def main(config: Config) -> float:
     with torch.device("meta"):  # sizes that do not fit are found before any text is read
         build_optimizer(config["optimizer"], build_model(config["model"], Vocabulary(size, size, config["tokenizer"]["joint"])))
     corpus = build_corpus(config["data"])
-    run, stores = _open_or_create(config, corpus)
+    run, prepared = _open_or_create(config, corpus, settings)
     with logged_to(run.directory / "train.log"):
-        progress = _train(run, corpus, stores, settings, device)
+        progress = _train(run, prepared, settings, device)
         _summarise(run, corpus, progress, device)
     return progress.best_bleu
 
@@ -54,38 +70,47 @@ def model_name(config: Config) -> str:
     return str(config["model"]["_target_"]).rpartition(".")[2].lower()
 
 
-def _open_or_create(config: Config, corpus: Corpus) -> tuple[Run, dict[str, IdStore]]:
+def _open_or_create(config: Config, corpus: Corpus, settings: TrainSettings) -> tuple[Run, Prepared]:
     """The run of this config, after every check that needs no training has passed."""
     directory, cache = Path(config["run_dir"]), Path(config["paths"]["cache"]).expanduser()
     exists = (directory / "config.yaml").exists()
-    for split, use in (("train", "learn from"), ("dev", "choose the best checkpoint by")):
-        if split not in corpus.splits():
-            raise UserError(
-                f"training needs text to {use}: set data.{split}=DIR/{split} for the files "
-                f"DIR/{split}.{corpus.src} and DIR/{split}.{corpus.tgt}"
-            )
-    for split in corpus.splits():
-        if split != "train":
-            read_split(corpus, split)  # what is wrong with it shows now, not after the training
+    if not exists and directory.is_dir() and any(directory.iterdir()):
+        raise UserError(f"run_dir={directory} holds files but is not a run: choose a folder that is new or empty")
+    texts = _read_small_splits(corpus)
     fingerprints = {split: corpus.fingerprint(split) for split in corpus.splits()}
     if exists:
         _check_same(directory, config, fingerprints)
-        tokenizer = Tokenizer.load(directory / "tokenizer", sampling=config["tokenizer"]["sampling"])
+        run = Run.open(directory)
+        run.config, tokenizer = config, run.tokenizer
     else:
-        if directory.is_dir() and any(directory.iterdir()):
-            raise UserError(f"run_dir={directory} holds files but is not a run: choose a folder that is new or empty")
         tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
     stores = {split: open_store(corpus, split, tokenizer, cache) for split in ("train", "dev")}
-    if exists:
-        run = Run(directory, config, tokenizer)
-    else:
+    data = TrainingData(
+        stores["train"],
+        tokenizer,
+        tokens_per_batch=settings.tokens_per_batch,
+        accumulate=settings.accumulate,
+        seed=config["seed"],
+    )
+    if not exists:
         run = Run.create(directory, config, tokenizer, {"fingerprints": fingerprints})
     dropped = stores["train"].dropped
     log.info(
         f"{len(stores['train']):,} training pairs, {len(stores['dev']):,} dev; left out of training: "
         f"{dropped.empty:,} with an empty side, {dropped.long:,} longer than {corpus.max_length} pieces"
     )
-    return run, stores
+    return run, Prepared(data, stores["dev"], *texts["dev"])
+
+
+def _read_small_splits(corpus: Corpus) -> dict[str, tuple[list[str], list[str]]]:
+    """The text of dev and test: what is wrong with it shows now, not after the training."""
+    for split, use in (("train", "learn from"), ("dev", "choose the best checkpoint by")):
+        if split not in corpus.splits():
+            raise UserError(
+                f"training needs text to {use}: set data.{split}=DIR/{split} for the files "
+                f"DIR/{split}.{corpus.src} and DIR/{split}.{corpus.tgt}"
+            )
+    return {split: read_split(corpus, split) for split in corpus.splits() if split != "train"}
 
 
 def _check_same(directory: Path, config: Config, fingerprints: dict[str, str]) -> None:
@@ -101,7 +126,7 @@ def _check_same(directory: Path, config: Config, fingerprints: dict[str, str]) -
         )
 
 
-def _train(run: Run, corpus: Corpus, stores: dict[str, IdStore], settings: TrainSettings, device: torch.device) -> Progress:
+def _train(run: Run, prepared: Prepared, settings: TrainSettings, device: torch.device) -> Progress:
     seed_everything(run.config["seed"])
     model = run.build_model().to(device)
     trained = TrainedModel(model, smoothing=settings.label_smoothing)
@@ -110,20 +135,14 @@ def _train(run: Run, corpus: Corpus, stores: dict[str, IdStore], settings: Train
     progress = _restore(run, trainer)
     if progress.reason_to_stop(settings):
         return progress
-    data = TrainingData(
-        stores["train"],
-        run.tokenizer,
-        tokens_per_batch=settings.tokens_per_batch,
-        accumulate=settings.accumulate,
-        seed=run.config["seed"],
-    )
-    monitor = RunMonitor(run.directory, updates=progress.updates, total=settings.max_updates, log_every=settings.log_every)
-    with monitor:
+    with RunMonitor(
+        run.directory, updates=progress.updates, total=settings.max_updates, log_every=settings.log_every
+    ) as monitor:
         reason = trainer.train(
-            data,
+            prepared.data,
             progress,
             monitor=monitor,
-            validate=_validation(run, corpus, stores["dev"], trainer, progress, monitor),
+            validate=_validation(run, prepared, trainer, progress, monitor),
             save=lambda best: _save(run, trainer, progress, best=best),
         )
     log.info(f"stopped after {progress.updates:,} updates: {reason}")
@@ -149,12 +168,10 @@ def _save(run: Run, trainer: Trainer, progress: Progress, *, best: bool) -> None
     run.checkpoints.save(trainer.trained.model, training, progress.as_state(), best=best, keep=trainer.settings.keep)
 
 
-def _validation(
-    run: Run, corpus: Corpus, store: IdStore, trainer: Trainer, progress: Progress, monitor: RunMonitor
-) -> Callable[[], bool]:
+def _validation(run: Run, prepared: Prepared, trainer: Trainer, progress: Progress, monitor: RunMonitor) -> Callable[[], bool]:
     """What the loop calls to validate."""
-    sources, references = read_split(corpus, "dev")
-    batches = in_order(store, trainer.settings.tokens_per_batch)
+    sources, references = prepared.sources, prepared.references
+    batches = in_order(prepared.dev, trainer.settings.tokens_per_batch)
     translator = run.translator_of(trainer.trained.model, trainer.device)
 
     def validation() -> bool:

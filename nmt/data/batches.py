@@ -94,11 +94,7 @@ def plan(
         UserError: if one pair alone exceeds `tokens`.
     """
     longest = np.maximum(src_lengths, tgt_lengths)
-    if longest.max() > tokens:
-        raise UserError(
-            f"train.tokens_per_batch ({tokens}) must hold the longest training pair ({longest.max()} pieces with the "
-            "end of sentence): raise it, or lower data.max_length"
-        )
+    _check_budget(tokens, int(longest.max()))
     random = np.random.Generator(np.random.PCG64([seed, epoch]))
     turn = np.where(tgt_lengths % 2 == 0, src_lengths, -src_lengths)
     order = np.lexsort((random.permutation(len(longest)), turn, tgt_lengths))
@@ -110,6 +106,14 @@ def plan(
             start, widest = position, length
     batches = np.split(order, cuts)
     return [batches[n] for n in random.permutation(len(batches))]
+
+
+def _check_budget(tokens: int, longest: int) -> None:
+    if longest > tokens:
+        raise UserError(
+            f"train.tokens_per_batch ({tokens}) must hold the longest training pair ({longest} pieces with the "
+            "end of sentence): raise it, or lower data.max_length"
+        )
 
 
 @dataclass(frozen=True)
@@ -129,9 +133,13 @@ class TrainingData:
         tokens_per_batch: see `plan`.
         accumulate: batches of an update.
         seed: of the run.
+
+    Raises:
+        UserError: if one pair alone exceeds `tokens_per_batch`.
     """
 
     def __init__(self, store: IdStore, tokenizer: Tokenizer, *, tokens_per_batch: int, accumulate: int, seed: int) -> None:
+        _check_budget(tokens_per_batch, max(int(store.lengths[side].max()) for side in SIDES) + 1)
         self._store = store
         self._tokenizer = tokenizer
         self._tokens = tokens_per_batch

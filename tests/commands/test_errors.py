@@ -72,14 +72,14 @@ def error_of(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_an_impossible_setting_is_named_and_nothing_is_written(
     folder: Path, capfd: pytest.CaptureFixture[str], override: str, pattern: str
 ) -> None:
-    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=290", override)
+    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=286", override)
     assert re.search(pattern, line), line
     assert not (folder / "run").exists()
 
 
 def test_files_of_different_length_are_named_with_both_counts(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (folder / "train.en").write_text("one\ntwo\n", encoding="utf-8")
-    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=290")
+    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=286")
     assert re.search(r"train\.de has 40 lines but .*train\.en has 2", line)
     assert not (folder / "run").exists()
 
@@ -89,7 +89,7 @@ def test_a_dev_set_of_different_length_stops_before_training(folder: Path, capfd
         path = folder / f"{split}.en"
         whole = path.read_text(encoding="utf-8")
         path.write_text("one\ntwo\n", encoding="utf-8")
-        line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=290")
+        line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=286")
         assert re.search(rf"{split}\.de has 4 lines but .*{split}\.en has 2", line)
         assert not (folder / "run").exists()
         path.write_text(whole, encoding="utf-8")
@@ -100,7 +100,7 @@ def test_invalid_utf8_is_named_by_file_and_line(folder: Path, capfd: pytest.Capt
     lines = (folder / f"{split}.de").read_bytes().split(b"\n")
     lines[2] = b"\xff\xfe"
     (folder / f"{split}.de").write_bytes(b"\n".join(lines))
-    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=290")
+    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=286")
     assert re.search(rf"{split}\.de.*line 3.*UTF-8", line)
     assert not (folder / "run").exists()
 
@@ -109,7 +109,7 @@ def test_invalid_utf8_is_named_by_file_and_line(folder: Path, capfd: pytest.Capt
 def test_an_empty_file_is_named(folder: Path, capfd: pytest.CaptureFixture[str], split: str) -> None:
     (folder / f"{split}.de").write_bytes(b"")
     (folder / f"{split}.en").write_bytes(b"")
-    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=290")
+    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=286")
     assert re.search(rf"{split}\.de.*empty", line)
     assert not (folder / "run").exists()
 
@@ -117,7 +117,7 @@ def test_an_empty_file_is_named(folder: Path, capfd: pytest.CaptureFixture[str],
 def test_a_folder_with_other_files_is_not_taken_for_a_run(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (folder / "run").mkdir()
     (folder / "run" / "thesis.tex").write_text("mine")
-    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=290")
+    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=286")
     assert "holds files but is not a run" in line
 
 

@@ -360,7 +360,7 @@ GOLD: list[tuple[str, str, Clause]] = [
     ),
     (
         "Many guests are allowed to eat the cake in the high castle.",
-        "Viele Gäste dürfen im hohen Schloss den Kuchen essen.",
+        "Viele Gäste dürfen den Kuchen im hohen Schloss essen.",
         say(
             "essen",
             np("guest", lex.MANY, plural=True),
@@ -412,7 +412,7 @@ DECLENSION = [
     ("house", lex.OUR, False, "unser altes Haus", "unser altes Haus", "unserem alten Haus", "unseres alten Hauses"),
     ("woman", lex.MY, True, "meine alten Frauen", "meine alten Frauen", "meinen alten Frauen", "meiner alten Frauen"),
     ("house", None, True, "alte Häuser", "alte Häuser", "alten Häusern", "alter Häuser"),
-    ("wine", None, False, "alter Wein", "alten Wein", "altem Wein", "alten Weines"),
+    ("wine", None, False, "alter Wein", "alten Wein", "altem Wein", "alten Weins"),
     ("milk", None, False, "alte Milch", "alte Milch", "alter Milch", "alter Milch"),
     ("water", None, False, "altes Wasser", "altes Wasser", "altem Wasser", "alten Wassers"),
     ("man", lex.THREE, True, "drei alte Männer", "drei alte Männer", "drei alten Männern", "drei alter Männer"),
@@ -477,10 +477,15 @@ def test_verbs_are_conjugated_by_person_and_tense(row: str) -> None:
     assert [*present, *past, *perfect] == expected
 
 
-def test_plurals_and_their_datives() -> None:
-    expected = "Männern Kindern Großmüttern Töchtern Hunden Vögeln Äpfeln Büchern Autos Häusern Städten Frauen Zimmern Bären"
-    nouns = ["man", "child", "grandmother", "daughter", "dog", "bird", "apple", "book", "car", "house", "city", "woman", "room", "bear"]
-    assert [forms.noun_form(lex.NOUN[noun], True, "dative") for noun in nouns] == expected.split()
+PLURALS = {
+    "man": "Männern", "child": "Kindern", "daughter": "Töchtern", "dog": "Hunden", "bird": "Vögeln", "apple": "Äpfeln",
+    "book": "Büchern", "car": "Autos", "house": "Häusern", "city": "Städten", "room": "Zimmern", "queen": "Königinnen",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("noun", PLURALS)
+def test_plurals_take_n_in_the_dative_if_they_can(noun: str) -> None:
+    assert forms.noun_form(lex.NOUN[noun], True, "dative") == PLURALS[noun]
 
 
 # The clause by its English sentence in GOLD, and every link, typed by hand as word=words.
@@ -568,7 +573,7 @@ def test_no_english_word_belongs_to_entries_with_different_german() -> None:
 
 def test_dev_and_test_sentences_occur_in_no_other_split_on_either_side_for_any_seed() -> None:
     sides: dict[str, list[set[str]]] = {"train": [set(), set()], "dev": [set(), set()], "test": [set(), set()]}
-    for seed, train_pairs in ((1, 4000), (2, 1000)):
+    for seed, train_pairs in ((1, 2500), (2, 500)):
         for split, (src, tgt) in sides.items():
             for english, german in corpus(seed=seed, train_pairs=train_pairs).pairs(split):
                 src.add(english)
@@ -619,7 +624,7 @@ def test_the_same_settings_give_the_same_pairs_in_every_process() -> None:
     program = (
         "import hashlib, sys\n"
         "from nmt.data.grammar import GrammarCorpus\n"
-        "corpus = GrammarCorpus(src='en', tgt='de', train_pairs=400, dev_pairs=1, test_pairs=1, seed=1, max_length=9)\n"
+        "corpus = GrammarCorpus(src='en', tgt='de', train_pairs=100, dev_pairs=1, test_pairs=1, seed=1, max_length=9)\n"
         "print(hashlib.sha256(repr(list(corpus.examples('train'))).encode()).hexdigest(), 'torch' in sys.modules)"
     )
     outputs = {

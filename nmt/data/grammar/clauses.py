@@ -27,8 +27,8 @@ Choice = tuple[Verb, tuple[Frame, ...]]
 TENSES: tuple[Tense, ...] = ("present", "past", "perfect", "pluperfect", "future")
 
 # What simply is so: no perfect, no point in time. What nobody does on purpose: no modal verb, no `in order to`.
-STATIVE = frozenset({"have", "need", "like", "belong", "know", "love", "trust", "live", "believe"})
-UNWILLED = frozenset({"lose", "forget", "break", "dream", "hear", "see", "cry", "fall", "wake", "understand", "arrive"})
+STATIVE = frozenset({"have", "need", "like", "belong", "know", "love", "trust", "live", "believe", "understand"})
+UNWILLED = frozenset({"lose", "forget", "break", "dream", "hear", "see", "cry", "fall", "wake", "arrive"})
 PASSING = frozenset({"tired", "hungry", "happy", "sad", "ill", "lazy", "friendly"})
 BECOMING = PASSING | {"rich", "famous", "strong", "old"}
 COMPARABLE = ("person", "pet", "building", "cloth", "furniture", "owned", "carried", "town", "paper")

@@ -21,8 +21,10 @@ TOKEN = re.compile(r"\w+(?:'\w+)*|[^\w\s]")
 class GrammarPair:
     """A sentence pair with its gold alignment.
 
-    Tokens are words (with an inner apostrophe: `teacher's`) and punctuation marks; the sentences are the tokens with
-    spaces between words; `TOKEN` finds the tokens in a sentence. A link (i, j), from 0, says that source token i and target token j express the same thing.
+    Tokens are words (with an inner apostrophe: `teacher's`) and punctuation marks, as `TOKEN` finds them in a sentence. A
+    link (i, j), from 0, says that source token i and target token j express the same thing: an article and its article, `do`
+    and the finite verb, `gets up` and both `steht` and `auf`, `to the` and `zum`, `not a` and `kein`. Only a comma that the
+    other language does not write has no link.
     """
 
     src: str

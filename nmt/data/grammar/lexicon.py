@@ -72,7 +72,7 @@ coffee - | der Kaffee Kaffees - | drink
 tea - | der Tee Tees - | drink
 wine - | der Wein Weins - | drink
 book | das Buch Buches Bücher | text written gift flat print paper
-letter | der Brief Briefes Briefe | text written message flat openable paper
+letter | der Brief Briefes Briefe | text written message flat sealed paper
 newspaper | die Zeitung Zeitungen | text flat print paper
 story stories | die Geschichte Geschichten | text written told
 poem | das Gedicht Gedichtes Gedichte | text written
@@ -160,7 +160,7 @@ hungry | hungrig hungrig | person animal
 happy happier | glücklich glücklich glücklicher | person
 sad sadder | traurig traurig trauriger | person told song
 friendly friendlier | freundlich freundlich freundlicher | person
-rich richer | reich reich reicher | -young person town
+rich richer | reich reich reicher | -young person
 poor poorer | arm arm ärmer | person
 clever cleverer | klug klug klüger | person
 strong stronger | stark stark stärker | -flying -mouse person animal
@@ -203,7 +203,6 @@ now | jetzt | present
 today | heute | present future perfect
 yesterday | gestern | past
 tomorrow | morgen | future
-soon | bald | future
 in/1 the/1 morning/2 | am/1 Morgen/2 | present past
 in/1 the/1 evening/2 | am/1 Abend/2 | present past
 at/1 night/2 | in/1 der/1 Nacht/2 | present past
@@ -218,7 +217,9 @@ in/1 summer/2 | im/1 Sommer/2 | present past
 in/1 winter/2 | im/1 Winter/2 | present past
 """
 
-REPEATED_TIMES = """
+# `not` would have to stand before these.
+UNNEGATED_TIMES = """
+soon | bald | future
 every/1 day/2 | jeden/1 Tag/2 | present past
 every/1 evening/2 | jeden/1 Abend/2 | present past
 """
@@ -343,7 +344,7 @@ NOUN = {noun.english: noun for noun in (_noun(*row) for row in _rows(NOUNS))}
 ADJECTIVE = {adjective.english: adjective for adjective in (_adjective(*row) for row in _rows(ADJECTIVES))}
 COLOURS = frozenset(ADJECTIVE[name] for name in ("black", "white", "brown", "red", "green", "blue"))
 TIME = _adverbs(TIMES)
-REPEATED = _adverbs(REPEATED_TIMES)
+UNNEGATED_TIME = _adverbs(UNNEGATED_TIMES)
 MID = _adverbs(MIDS)
 MANNER = _adverbs(MANNERS)
 WHERE, WHERE_TO, WHEN_ASKED, WHY = _adverbs(QUESTIONS)

@@ -16,7 +16,7 @@ FEW = frozenset({"family", "ride", "device", "home"})
 LIVING = frozenset({"person", "animal"})
 PERSON = frozenset({"person"})
 EVENT = frozenset({"event"})
-SETTINGS = frozenset({"home", "nature", "town", "spot"})
+SETTINGS = frozenset({"home", "nature", "town"})
 POSSESSIVES = (lexicon.MY, lexicon.HIS, lexicon.HER, lexicon.OUR)
 NUMBERS = (lexicon.TWO, lexicon.THREE, lexicon.FOUR, lexicon.FIVE, lexicon.TEN)
 
@@ -180,13 +180,13 @@ class Phrases:
         return self.spot(places_of(classes, True))
 
     def time(self, tenses: frozenset[str], negated: bool) -> Adverb | PrepositionalPhrase:
-        """When something happens, to fit the tense; `not every day` would ask for another word order."""
+        """When something happens, to fit the tense; `not soon` and `not every day` would ask for another word order."""
         if self.dice.chance(0.12):
             preposition = self.dice.pick((lexicon.DURING, lexicon.AFTER, lexicon.BEFORE))
             return PrepositionalPhrase(preposition, NounPhrase(self.dice.pick(nouns_of(EVENT)), lexicon.THE))
         times = adverbs_of(lexicon.TIME, tenses)
         if not negated and self.dice.chance(0.2):
-            times = adverbs_of(lexicon.REPEATED, tenses) or times
+            times = adverbs_of(lexicon.UNNEGATED_TIME, tenses) or times
         return self.dice.pick(times)
 
     def company(self, kinds: frozenset[str]) -> PrepositionalPhrase:

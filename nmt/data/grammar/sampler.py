@@ -3,7 +3,20 @@
 from dataclasses import dataclass
 
 from nmt.data.grammar import lexicon
-from nmt.data.grammar.clauses import BE, BECOME, CONTENT, EVENTS, PERSONAL, PLAIN, WEATHER, WILLED, Choice, Clauses, last_noun
+from nmt.data.grammar.clauses import (
+    BE,
+    BECOME,
+    CONTENT,
+    EVENTS,
+    PERSONAL,
+    PLAIN,
+    STATIVE,
+    WEATHER,
+    WILLED,
+    Choice,
+    Clauses,
+    last_noun,
+)
 from nmt.data.grammar.features import (
     Asked,
     Clause,
@@ -119,7 +132,7 @@ class Sampler:
         if not self.dice.chance(probability):
             return
         if self.dice.chance(0.5) and isinstance(subject, NounPhrase) and subject.determiner is lexicon.THE:
-            if self.dice.chance(0.4) and subject.noun.classes & LIVING and "place" not in clause.slots:
+            if self.dice.chance(0.4) and subject.noun.classes & LIVING and not {"place", "direction"} & clause.slots.keys():
                 subject.place = self.phrases.place(SETTINGS)
             else:
                 subject.relative = self.clauses.relative(subject, self.dice.pick(BESIDE[clause.tense]))
@@ -145,7 +158,9 @@ class Sampler:
 
     def ask(self, clause: Clause) -> None:
         """Puts a question word into one slot and that slot in front."""
-        slots: list[Slot] = ["time", "reason", "subject"]
+        slots: list[Slot] = ["reason", "subject"]
+        if clause.verb.english not in STATIVE:
+            slots.append("time")
         arguments = {argument.slot: argument for frame in clause.verb.frames for argument in frame}
         for slot in ("object", "recipient", "complement", "direction", "place"):
             if slot in clause.slots and (slot != "complement" or "person" in arguments[slot].classes):
@@ -181,6 +196,10 @@ class Sampler:
             inner = Clause(self.dice.pick(WEATHER), tense=dependent)
         else:
             inner = self.dependent(dependent, EVENTS if link.events else PLAIN, negated=False if link.events else None)
+        if link.events:
+            inner.slots.pop("mid", None)
+        if "time" in clause.slots:
+            inner.slots.pop("time", None)
         clause.slots["reason"] = Subordinate(link.conjunction, inner)
         if self.dice.chance(0.45):
             clause.front = "reason"

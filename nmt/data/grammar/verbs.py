@@ -46,12 +46,12 @@ love | lieben liebt liebte hat geliebt | person | object:family,pet,language,son
 visit | besuchen besucht besuchte hat besucht | person | object:person,sight | company:with
 meet met met | treffen trifft traf hat getroffen | person | object:person | place:town,nature
 watch | beobachten beobachtet beobachtete hat beobachtet | person animal | object:animal,young | place:home,nature
-open | öffnen öffnet öffnete hat geöffnet | person | object:openable | manner:care,speed
+open | öffnen öffnet öffnete hat geöffnet | person | object:openable,sealed | manner:care,speed
 close | schließen schließt schloss hat geschlossen | person | object:openable | manner:care,sound
 carry | tragen trägt trug hat getragen | person | object:carried,thing direction?:carry | manner:care
 bring brought brought | bringen bringt brachte hat gebracht | person | recipient:person object:thing,drink,paper,food |
 give gave given | geben gibt gab hat gegeben | person | recipient:person object:gift,food,drink,thing |
-show showed shown | zeigen zeigt zeigte hat gezeigt | person | recipient:person object:picture,sight,room,paper,home |
+show showed shown | zeigen zeigt zeigte hat gezeigt | person | recipient:person object:picture,sight,paper,home |
 send sent sent | schicken schickt schickte hat geschickt | person | recipient:person object:message,gift |
 lend lent lent | leihen leiht lieh hat geliehen | person | recipient:person object:ride,print,cloth |
 tell told told | erzählen erzählt erzählte hat erzählt | person | recipient:person object:told | manner:sound
