@@ -74,7 +74,7 @@ def pairs() -> list[Pair]:
         "sieht=sees, hört=hears, findet=finds, sucht=looks for, kennt=knows, zeichnet=draws, verkauft=sells",
         "den Ball=the ball, das große Haus=the big house, die Straße=the street, einen Apfelkuchen=an apple pie, "
         "das Fahrrad=the bicycle, die Bücher=the books, den grünen Wagen=the green car",
-        "heute=today, im Garten=in the garden, am Abend=in the evening, vor der Schule=before school, jeden Montag=every Monday",
+        "heute=today, im Garten=in the garden, am Abend=in the evening, vor der Schule=before school, jeden Tag=every day",
     ]
     lists = [[phrase.split("=") for phrase in row.split(", ")] for row in phrases]
     chosen = list(itertools.product(*lists))[::9][:200]

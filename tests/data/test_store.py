@@ -14,9 +14,9 @@ from nmt.errors import UserError
 
 Pair = tuple[str, str]
 Lines = Callable[..., Any]
-SHORT = ("Der Hund .", "The dog .")
-LONG = ("Der Hund sieht den Ball im Garten . " * 3, "The dog sees the ball .")
-LONG_TARGET = ("Der Hund .", "The dog sees the ball in the garden . " * 3)
+SHORT = ("der Hund .", "the dog .")
+LONG = ("der Hund sieht den Ball im Garten . " * 3, "the dog sees the ball .")
+LONG_TARGET = ("der Hund .", "the dog sees the ball in the garden . " * 3)
 
 
 def ids(store: Any) -> list[list[list[int]]]:
@@ -46,7 +46,7 @@ def test_more_pairs_than_are_encoded_at_a_time_come_in_order(lines: Lines, token
 
 
 def test_training_leaves_out_and_counts_empty_and_overlong_pairs(lines: Lines, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    mixed = [SHORT, ("", "The dog ."), LONG, ("Der Hund .", "  "), SHORT, LONG_TARGET, ("", "")]
+    mixed = [SHORT, ("", "the dog ."), LONG, ("der Hund .", "  "), SHORT, LONG_TARGET, ("", "")]
     limit = 9
     store = open_store(lines(mixed, max_length=limit), "train", tokenizer, tmp_path)
     assert ids(store) == [[tokenizer.encode([text], side)[0] for text, side in zip(SHORT, SIDES, strict=True)]] * 2
@@ -60,7 +60,7 @@ def test_a_pair_of_exactly_the_maximum_length_stays(lines: Lines, tokenizer: Tok
 
 
 def test_dev_keeps_every_pair(lines: Lines, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    mixed = [SHORT, ("", "The dog ."), LONG, LONG_TARGET]
+    mixed = [SHORT, ("", "the dog ."), LONG, LONG_TARGET]
     store = open_store(lines([SHORT], mixed, max_length=5), "dev", tokenizer, tmp_path)
     assert len(store) == 4
     assert store.dropped == Dropped(empty=0, long=0)
@@ -91,22 +91,23 @@ def test_the_cache_is_used_and_not_written_again(
 def test_other_text_another_tokenizer_and_another_limit_are_stored_apart(
     lines: Lines, pairs: list[Pair], tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
+    longest = max(len(ids) for src, _ in pairs for ids in tokenizer.encode([src], "src"))
     other = train(pairs, TokenizerSettings(type="bpe", vocab_size=340))
     stores = [
         open_store(lines(pairs), "train", tokenizer, tmp_path),
-        open_store(lines([("Das Kind", "The bird"), *pairs[1:]]), "train", tokenizer, tmp_path),
+        open_store(lines([("das Kind", "a bird"), *pairs[1:]]), "train", tokenizer, tmp_path),
         open_store(lines(pairs), "train", other, tmp_path),
-        open_store(lines(pairs, max_length=12), "train", tokenizer, tmp_path),
+        open_store(lines(pairs, max_length=longest - 1), "train", tokenizer, tmp_path),
         open_store(lines(pairs, pairs), "dev", tokenizer, tmp_path),
     ]
     assert len({store.directory for store in stores}) == 5
-    assert tokenizer.decode(stores[1].ids(0, "tgt").tolist()) == "The bird"
+    assert tokenizer.decode(stores[1].ids(0, "tgt").tolist()) == "a bird"
     assert other.decode(stores[2].ids(0, "tgt").tolist()) == pairs[0][1]
     assert len(stores[3]) < len(pairs) == len(stores[4])
 
 
 def test_no_usable_pair_is_an_error_that_says_why(lines: Lines, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    corpus = lines([("", "The dog ."), LONG, LONG_TARGET], max_length=9)
+    corpus = lines([("", "the dog ."), LONG, LONG_TARGET], max_length=9)
     for _ in range(2):  # made, then from the cache
         with pytest.raises(UserError, match=r"train has no usable pair: 1 have an empty side, 2 are longer .* \(9 pieces\)"):
             open_store(corpus, "train", tokenizer, tmp_path)

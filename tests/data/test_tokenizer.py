@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from nmt.config import TokenizerSettings
-from nmt.data.tokenizer import Tokenizer, train
-from nmt.data.tokenizer_cache import cached_tokenizer
+from nmt.data.tokenizer import Tokenizer, cached_tokenizer, train
 from nmt.errors import UserError
 from nmt.vocabulary import BOS, EOS, PAD, UNK
 
@@ -22,7 +21,7 @@ each_kind = pytest.mark.parametrize("kind", ["unigram", "bpe"])
 @each_kind
 @pytest.mark.parametrize("joint", [True, False])
 def test_training_gives_the_same_model_byte_for_byte(pairs: list[Pair], kind: str, joint: bool) -> None:
-    settings = TokenizerSettings(type=kind, vocab_size=320, joint=joint)
+    settings = TokenizerSettings(type=kind, vocab_size=310, joint=joint)
     one, other = train(pairs, settings), train(iter(pairs), settings)
     assert one.models == other.models
     assert set(one.models) == ({"joint"} if joint else {"src", "tgt"})
@@ -36,9 +35,9 @@ def test_a_joint_tokenizer_has_one_vocabulary(tokenizer: Tokenizer, pairs: list[
 
 
 def test_separate_tokenizers_know_their_own_side(pairs: list[Pair]) -> None:
-    tokenizer = train(pairs, TokenizerSettings(vocab_size=320, joint=False))
+    tokenizer = train(pairs, TokenizerSettings(type="bpe", vocab_size=400, joint=False))
     assert not tokenizer.joint
-    vocabularies = {side: set(tokenizer.pieces(range(320), side)) for side in ("src", "tgt")}
+    vocabularies = {side: set(tokenizer.pieces(range(400), side)) for side in ("src", "tgt")}
     assert vocabularies["src"] != vocabularies["tgt"]
     src, tgt = pairs[0]
     assert len(tokenizer.encode([src], "src")[0]) < len(tokenizer.encode([src], "tgt")[0])
@@ -52,9 +51,9 @@ def test_the_type_decides_the_pieces(pairs: list[Pair]) -> None:
 
 
 def test_only_the_first_sentences_are_learnt_from(pairs: list[Pair]) -> None:
-    settings = TokenizerSettings(vocab_size=300, train_sentences=50)
+    settings = TokenizerSettings(vocab_size=320, train_sentences=50)
     assert train(pairs, settings).models == train(pairs[:50], settings).models
-    assert train(pairs, settings).models != train(pairs[:51], settings).models
+    assert train(pairs, settings).models != train(pairs, TokenizerSettings(vocab_size=320)).models
 
 
 @each_kind
@@ -68,7 +67,7 @@ def test_special_ids_come_first(pairs: list[Pair], kind: str) -> None:
 @each_kind
 def test_decoding_gives_back_what_was_encoded(pairs: list[Pair], kind: str) -> None:
     tokenizer = train(pairs, TokenizerSettings(type=kind, vocab_size=320))
-    sentences = [tgt for _, tgt in pairs] + ["Ein neuer Satz, mit Komma!", "a  b".replace("  ", " "), ""]
+    sentences = [tgt for _, tgt in pairs] + ["Ein neuer Satz, mit Komma!", "a b", ""]
     encoded = tokenizer.encode(sentences, "tgt")
     assert [tokenizer.decode(ids) for ids in encoded] == sentences
     assert all(id > EOS for ids in encoded for id in ids)
@@ -112,7 +111,7 @@ def test_a_vocabulary_that_is_too_small_names_the_value_and_the_bound(pairs: lis
 
 
 def test_a_tokenizer_is_saved_and_loaded_whole(pairs: list[Pair], tmp_path: Path) -> None:
-    tokenizer = train(pairs, TokenizerSettings(vocab_size=320, joint=False))
+    tokenizer = train(pairs, TokenizerSettings(vocab_size=310, joint=False))
     tokenizer.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["src.model", "tgt.model"]
     loaded = Tokenizer.load(tmp_path, sampling=0.1)
@@ -136,7 +135,7 @@ def test_a_cached_tokenizer_is_not_trained_again(lines: Lines, pairs: list[Pair]
     first = cached_tokenizer(lines(pairs), SETTINGS, tmp_path)
     assert first.models == train(pairs, TokenizerSettings(**SETTINGS)).models
     (folder,) = tmp_path.iterdir()
-    (folder / "joint.model").write_bytes(train(pairs[:9], TokenizerSettings(vocab_size=300)).models["joint"])
+    (folder / "joint.model").write_bytes(train(pairs[:50], TokenizerSettings(vocab_size=320)).models["joint"])
     assert cached_tokenizer(lines(pairs), SETTINGS, tmp_path).models != first.models  # what lies there is taken
     assert cached_tokenizer(lines(pairs), SETTINGS | {"sampling": 0.3}, tmp_path).sampling == 0.3
     assert list(tmp_path.iterdir()) == [folder]

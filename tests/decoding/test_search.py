@@ -158,8 +158,8 @@ def test_scores_are_log_probabilities_by_teacher_forcing_over_the_penalised_leng
     for n, hypotheses in enumerate(found):
         for hypothesis in hypotheses:
             expected = log_prob(model, src[n : n + 1], mask[n : n + 1], hypothesis.ids)
-            assert hypothesis.log_prob == pytest.approx(expected, rel=1e-5)
-            assert hypothesis.score == pytest.approx(expected / (len(hypothesis.ids) + 1) ** penalty, rel=1e-5)
+            assert hypothesis.log_prob == pytest.approx(expected, rel=1e-9)
+            assert hypothesis.score == pytest.approx(expected / (len(hypothesis.ids) + 1) ** penalty, rel=1e-9)
 
 
 def test_hypotheses_are_distinct_sorted_and_within_their_limit(model: Seq2Seq) -> None:
@@ -184,7 +184,7 @@ def test_a_sentence_is_translated_alike_alone_and_in_any_company(model: Seq2Seq)
         )
         for others in (together[n], turned[4 - n]):
             assert ids(others) == ids(alone)
-            assert [h.score for h in others] == pytest.approx([h.score for h in alone], rel=1e-6)
+            assert [h.score for h in others] == pytest.approx([h.score for h in alone], rel=1e-9)
 
 
 @pytest.mark.usefixtures("float64")
@@ -202,8 +202,8 @@ def test_a_beam_as_wide_as_the_space_finds_what_enumeration_finds(penalty: float
         expected.sort(key=lambda hypothesis: -hypothesis.score)
         assert len(expected) == sum(3**length for length in range(longest + 1))
         assert ids(found[source]) == ids(expected)
-        assert [h.log_prob for h in found[source]] == pytest.approx([h.log_prob for h in expected], rel=1e-5)
-        assert [h.score for h in found[source]] == pytest.approx([h.score for h in expected], rel=1e-5)
+        assert [h.log_prob for h in found[source]] == pytest.approx([h.log_prob for h in expected], rel=1e-9)
+        assert [h.score for h in found[source]] == pytest.approx([h.score for h in expected], rel=1e-9)
 
 
 def test_among_equals_the_first_hypothesis_and_the_lowest_piece_win() -> None:

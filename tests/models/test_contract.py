@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nmt.components import build_model
 from nmt.config import config_directory
+from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 from nmt.vocabulary import BOS, PAD
 
@@ -192,6 +193,15 @@ def test_dropout_acts_in_training_only(spec: dict[str, Any]) -> None:
     torch.testing.assert_close(without.train()(src, tgt_in, mask), without.eval()(src, tgt_in, mask), **EXACT)
     with_dropout.train()
     assert (with_dropout(src, tgt_in, mask) - with_dropout(src, tgt_in, mask)).abs().max() > 1e-3
+
+
+def test_sizes_below_1_and_impossible_dropouts_are_named(spec: dict[str, Any]) -> None:
+    for name in SMALL.keys() & spec.keys():
+        with pytest.raises(UserError, match=rf"model\.{name} must be at least 1, but is 0"):
+            built(spec | {name: 0})
+    for dropout in (1.0, -0.1):
+        with pytest.raises(UserError, match=rf"model\.dropout must be at least 0 and less than 1, but is {dropout}"):
+            built(spec | {"dropout": dropout})
 
 
 def test_a_model_is_a_function_of_its_arguments(model: Seq2Seq) -> None:

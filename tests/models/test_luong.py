@@ -136,6 +136,19 @@ def test_an_lstm_remembers_at_first() -> None:
         assert torch.cat([i, g, o]).eq(0).all()
 
 
+def test_two_directions_need_an_even_width() -> None:
+    with pytest.raises(ValueError, match=r"model\.hidden_dim \(9\) must be even with model\.bidirectional=true"):
+        Luong(
+            Vocabulary(11, 13, joint=False),
+            attention=General,
+            embedding_dim=6,
+            hidden_dim=9,
+            layers=2,
+            dropout=0.0,
+            bidirectional=True,
+        )
+
+
 @pytest.mark.parametrize(("score", "width"), [(Dot, 3), (General, 4)])
 def test_the_gradient_of_multiplicative_attention_equals_finite_differences(score: type[Score], width: int) -> None:
     torch.manual_seed(1)

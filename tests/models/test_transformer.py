@@ -228,7 +228,7 @@ def test_embeddings_start_with_the_standard_deviation_that_their_scale_undoes(ti
     ("changes", "message"),
     [
         ({"heads": 5}, r"model\.heads \(5\) must divide model\.dim \(12\)"),
-        ({"heads": 0}, r"model\.heads \(0\) must divide model\.dim \(12\)"),
+        ({"heads": 0}, r"model\.heads must be at least 1, but is 0"),
         ({"dim": 9}, r"model\.dim \(9\) must be even"),
         ({"norm": "middle"}, r"model\.norm must be pre or post, but is 'middle'"),
         ({"tied": "both"}, r"model\.tied must be all, decoder or none, but is 'both'"),

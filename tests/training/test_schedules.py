@@ -1,5 +1,6 @@
 """Schedules are pure functions of the number of an update: their formulas, peaks and ends."""
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -28,7 +29,7 @@ def test_it_rises_linearly_to_its_peak_of_1_at_the_end_of_the_warm_up(schedule: 
 @each_schedule
 def test_it_never_jumps_and_never_rises_again(schedule: Schedule) -> None:
     factors = [schedule(update) for update in range(1, 3 * TOTAL)]
-    steps = [after - before for before, after in zip(factors, factors[1:], strict=False)]
+    steps = [after - before for before, after in itertools.pairwise(factors)]
     assert max(map(abs, steps)) < 1 / WARMUP + 1e-12
     assert all(step <= 1e-12 for step in steps[WARMUP - 1 :])
 

@@ -183,24 +183,25 @@ class Clauses:
     def add_time(self, clause: Clause, often: bool) -> None:
         """Says when or how often; one of the two, and not when something simply is so."""
         tenses = frozenset({"future" if clause.modal is not None and clause.tense == "present" else clause.tense})
-        if "time" in clause.slots or "mid" in clause.slots:
+        if "time" in clause.slots or "mid" in clause.slots or clause.verb.english in STATIVE:
             return
         if often:
             if adverbs_of(lexicon.MID, tenses) and not clause.negated and clause.modal is None:
                 clause.slots["mid"] = self.dice.pick(adverbs_of(lexicon.MID, tenses))
-        elif adverbs_of(lexicon.TIME, tenses) and clause.verb.english not in STATIVE:
+        elif adverbs_of(lexicon.TIME, tenses):
             clause.slots["time"] = self.other(clause, lambda: self.phrases.time(tenses, clause.negated))
 
-    def copula(self, tense: Tense, subject: Phrase | None = None) -> Clause:
-        """`The house is old.`, `The house is older than the church.`, `The woman became rich.`"""
+    def copula(self, tense: Tense, subject: Phrase | None = None, kinds: frozenset[str] | None = None) -> Clause:
+        """`The house is old.`, `The house is older than the church.`, `She became rich.`; `kinds`: one of these adjectives."""
         verb = BECOME if self.dice.chance(0.15) else BE
         clause = Clause(verb, tense="past" if tense == "pluperfect" else tense, negated=self.dice.chance(0.15))
         subject = subject or self.phrases.subject(verb.subjects, negated=True)
         clause.slots["subject"] = subject
         classes = subject.noun.classes if isinstance(subject, NounPhrase | RelativePronoun) else PERSON
         choices = adjectives_of(classes)
-        if verb is BECOME:
-            choices = tuple(adjective for adjective in choices if adjective.english in BECOMING)
+        kinds = kinds or (BECOMING if verb is BECOME else None)
+        if kinds is not None:
+            choices = tuple(adjective for adjective in choices if adjective.english in kinds)
         if isinstance(subject, NounPhrase):
             choices = tuple(adjective for adjective in choices if adjective not in subject.adjectives)
         adjective = self.dice.pick(choices)

@@ -8,6 +8,7 @@ from nmt.data.grammar.clauses import (
     BECOME,
     CONTENT,
     EVENTS,
+    PASSING,
     PERSONAL,
     PLAIN,
     STATIVE,
@@ -217,7 +218,7 @@ class Sampler:
     def dependent(self, tense: Tense, choices: dict[Tense, tuple[Choice, ...]], negated: bool | None = None) -> Clause:
         """A clause for after a conjunction: mostly short, often about a pronoun."""
         if self.dice.chance(0.2) and tense in ("present", "past"):
-            return self.clauses.copula(tense, self.phrases.somebody())
+            return self.clauses.copula(tense, self.phrases.somebody(), PASSING if choices is EVENTS else None)
         subject = self.phrases.somebody() if self.dice.chance(0.6) else None
         fitting = PERSONAL if subject is not None and choices is PLAIN else WILLED if subject is not None else choices
         return self.clauses.clause(fitting[tense], tense, room=int(self.dice.chance(0.5)), subject=subject, negated=negated)
