@@ -44,9 +44,10 @@ def build_schedule(spec: Spec) -> Callable[[int], float]:
     """The schedule that a config's `schedule` describes: number of the update, from 1, to a factor."""
     schedule: Callable[..., float] = _target(spec, "schedule")
     keywords = _keywords(spec, "schedule", schedule)
-    for name, value in keywords.items():
-        if value < 0 or (name in ("warmup", "total") and schedule.__name__ != "constant" and value < 1):
-            raise UserError(f"schedule.{name} ({value}) must be at least {0 if name == 'final' else 1}")
+    try:
+        schedule(1, **keywords)
+    except (TypeError, ValueError) as error:
+        raise UserError(str(error)) from error
     return partial(schedule, **keywords)
 
 
@@ -55,10 +56,7 @@ def _is_subclass(parent: type) -> Callable[[Any], bool]:
 
 
 _ROLES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "data": (
-        "nmt.data.",
-        lambda target: inspect.isclass(target) and target.__name__.endswith("Corpus") and target is not Corpus,
-    ),
+    "data": ("nmt.data.", _is_subclass(Corpus)),
     "model": ("nmt.models.", _is_subclass(Seq2Seq)),
     "attention": ("nmt.models.", _is_subclass(Score)),
     "optimizer": ("torch.optim.", _is_subclass(torch.optim.Optimizer)),

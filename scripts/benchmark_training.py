@@ -88,21 +88,21 @@ def measure(size: str, data: TrainingData, updates: int) -> dict[str, float]:
     device = torch.device("cpu")
     trainer = Trainer(TrainedModel(model, smoothing=0.1), optimizer, build_schedule(config["schedule"]), settings, device)
     sequence = data.updates(Position(0, 0), device)
-    tokens, padded, begun = 0, 0, 0.0
+    tokens, padding, begun = 0, 0.0, 0.0
     for number in range(updates):
         if number == updates // 3:
-            tokens, padded, begun = 0, 0, time.perf_counter()
+            tokens, padding, begun = 0, 0.0, time.perf_counter()
         batches, _ = next(sequence)
         trainer.set_rate(number + 1)
         sums = trainer.update(batches)
         tokens += sums.tokens
-        padded += sums.positions
+        padding += sums.padding
     seconds = time.perf_counter() - begun
     sequence.close()
     return {
         "tokens_per_s": round(tokens / seconds),
         "tokens_per_update": round(tokens / (updates - updates // 3)),
-        "padding": round(1 - tokens / padded, 4),
+        "padding": round(padding / (updates - updates // 3), 4),
         "parameters": sum(p.numel() for p in model.parameters()),
     }
 

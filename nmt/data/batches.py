@@ -26,6 +26,7 @@ class Batch:
         tgt_in: (B, T), BOS y1 … yn, padding.
         targets: (N,), y1 … yn EOS of all pairs, one after the other.
         positions: (N,), where the targets sit in the flattened (B · T).
+        src_tokens: real source positions, EOS counted.
     """
 
     src: Tensor
@@ -33,6 +34,7 @@ class Batch:
     tgt_in: Tensor
     targets: Tensor
     positions: Tensor
+    src_tokens: int
 
     @property
     def tokens(self) -> int:
@@ -43,8 +45,8 @@ class Batch:
         """The same on a device; the copy to a GPU does not wait."""
         if device.type == "cpu":
             return self
-        moved = {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in vars(self).items()}
-        return replace(self, **moved)
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **{name: x.pin_memory().to(device, non_blocking=True) for name, x in tensors.items()})
 
 
 def collate(sources: list[npt.NDArray[np.int32]], targets: list[npt.NDArray[np.int32]]) -> Batch:
@@ -61,6 +63,7 @@ def collate(sources: list[npt.NDArray[np.int32]], targets: list[npt.NDArray[np.i
         tgt_in=torch.from_numpy(tgt_in),
         targets=torch.from_numpy(tgt_out.reshape(-1)[positions]),
         positions=torch.from_numpy(positions),
+        src_tokens=int(src_lengths.sum()),
     )
 
 

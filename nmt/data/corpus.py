@@ -1,12 +1,12 @@
 """What a corpus is: splits of sentence pairs."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Protocol
 
 from nmt.errors import UserError
 
 
-class Corpus(Protocol):
+class Corpus(ABC):
     """Parallel text in up to three splits, `train`, `dev` and `test`.
 
     Attributes:
@@ -19,21 +19,21 @@ class Corpus(Protocol):
     tgt: str
     max_length: int
 
+    @abstractmethod
     def splits(self) -> tuple[str, ...]:
         """The names of the splits that this corpus has, in the order train, dev, test."""
-        ...
 
+    @abstractmethod
     def pairs(self, split: str) -> Iterator[tuple[str, str]]:
         """The (source, target) sentences of a split, in file order, without line breaks.
 
         Raises:
             UserError: if the text cannot be read as parallel sentences (the file, the line or both counts are named).
         """
-        ...
 
+    @abstractmethod
     def fingerprint(self, split: str) -> str:
         """A hash of everything that decides the content of a split: two equal fingerprints mean equal text."""
-        ...
 
 
 def check_settings(src: str, tgt: str, max_length: int) -> None:

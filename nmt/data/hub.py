@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nmt.data.corpus import check_settings, check_text
+from nmt.data.corpus import Corpus, check_settings, check_text
 from nmt.data.tables import Columns, arrow_pairs
 from nmt.errors import UserError
 
@@ -20,7 +20,7 @@ BATCH = 10_000
 """Rows that are turned from Arrow into text at a time."""
 
 
-class HubCorpus:
+class HubCorpus(Corpus):
     """A translation data set as `datasets.load_dataset` reads it; code that a data set may bring is never run.
 
     Args:

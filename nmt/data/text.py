@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt.data.corpus import check_settings
+from nmt.data.corpus import Corpus, check_settings
 from nmt.data.files import hash_file, read_lines
 from nmt.data.stems import existing_file, side_file
 from nmt.data.tables import FORMATS, Columns, Table, table_format
@@ -15,7 +15,7 @@ from nmt.errors import UserError
 SPLITS = ("train", "dev", "test")
 
 
-class TextCorpus:
+class TextCorpus(Corpus):
     """Parallel text read from files.
 
     A split is a stem or a list of them. The stem `corpus/train` stands for the line-aligned files `corpus/train.de` and

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, State
 from nmt.vocabulary import BOS, EOS, PAD
 
@@ -45,6 +46,9 @@ def beam_search(
         beam: W.
         length_penalty: exponent of the length that divides log-probabilities; 0 leaves them alone.
         max_lengths: most pieces of each translation, EOS not counted, (B,).
+
+    Raises:
+        UserError: if the model gives no finite probabilities.
     """
     memory = model.encode(src, src_mask)
     state = model.start(memory)
@@ -81,6 +85,8 @@ def beam_search(
             memory = {name: x[keep] for name, x in memory.items()}
             live, finished = live.select(keep), finished.select(keep)
             sentences, max_lengths = sentences[keep], max_lengths[keep]
+    if not all(results):
+        raise UserError("the model gives no finite probabilities: its weights are damaged, or its training diverged")
     return results
 
 

@@ -1,18 +1,31 @@
 """From source sentences to translations: encode, sort by length, search in batches, decode, restore the order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from nmt.config import DecodeSettings
 from nmt.data.batches import pad_with_eos
 from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.search import Hypothesis, beam_search
 from nmt.models.seq2seq import Seq2Seq
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """While it is open, the model is in evaluation mode; then in the mode that it was in."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 @dataclass(frozen=True)
@@ -68,13 +81,11 @@ class Translator:
         sources = [np.asarray(ids[:limit], np.int32) for ids in encoded]
         order = sorted((n for n in range(len(sources)) if len(sources[n])), key=lambda n: -len(sources[n]))
         found: list[list[Hypothesis]] = [[] for _ in sources]
-        was_training = self.model.training
-        self.model.eval()
-        for start in range(0, len(order), self.settings.batch_size):
-            numbers = order[start : start + self.settings.batch_size]
-            for n, hypotheses in zip(numbers, self._search([sources[n] for n in numbers]), strict=True):
-                found[n] = hypotheses
-        self.model.train(was_training)
+        with evaluating(self.model):
+            for start in range(0, len(order), self.settings.batch_size):
+                numbers = order[start : start + self.settings.batch_size]
+                for n, hypotheses in zip(numbers, self._search([sources[n] for n in numbers]), strict=True):
+                    found[n] = hypotheses
         return [
             Translation(self.tokenizer.decode(hypotheses[0].ids) if hypotheses else "", hypotheses, len(ids) > limit)
             for hypotheses, ids in zip(found, encoded, strict=True)

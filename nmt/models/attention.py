@@ -168,17 +168,26 @@ class MultiHead(nn.Module):
         queries, keys, values = self.W_qkv(x).chunk(3, dim=-1)
         return self.split(queries), self.split(keys), self.split(values)
 
-    def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Contexts (…, T, D) of queries (…, H, T, d_k) over keys and values (…, H, S, d_k).
 
-        `mask` is broadcastable to (…, H, T, S); None is the causal mask, position t attending to 1 … t.
+        `mask` is broadcastable to (…, H, T, S); without one, everything may be attended.
         """
         if _listener.get() is None:
-            heads = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=mask is None)
+            heads = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
         else:
-            if mask is None:
-                mask = torch.ones(queries.size(-2), keys.size(-2), dtype=torch.bool, device=queries.device).tril()
             scores = queries @ keys.transpose(-1, -2) / math.sqrt(queries.size(-1))  # (…, H, T, S)
-            heads = attend(self, scores, values, mask)
+            heads = attend(self, scores, values, torch.ones_like(scores, dtype=torch.bool) if mask is None else mask)
+        return self._merge(heads)
+
+    def causal(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """The same where position t may attend to 1 … t, with T = S."""
+        if _listener.get() is None:
+            return self._merge(F.scaled_dot_product_attention(queries, keys, values, is_causal=True))
+        length = queries.size(-2)
+        return self(queries, keys, values, torch.ones(length, length, dtype=torch.bool, device=queries.device).tril())  # type: ignore[no-any-return]
+
+    def _merge(self, heads: Tensor) -> Tensor:
+        """Concat(head_1, …, head_H) W^O of (…, H, T, d_k)."""
         contexts: Tensor = self.W_o(heads.transpose(-2, -3).flatten(-2))
         return contexts

@@ -27,7 +27,8 @@ class Bahdanau(Seq2Seq):
         vocabulary: numbers of pieces.
         attention: makes the score from (query width, key width).
         embedding_dim: width m of the embeddings.
-        hidden_dim: width n of the decoder and of each direction of the encoder's sum, n / 2 per direction.
+        encoder_dim: width of the encoder's states in each direction; h_j is twice as wide.
+        hidden_dim: width n of the decoder's states.
         maxout_dim: width l of t_i.
         dropout: probability.
     """

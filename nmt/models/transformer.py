@@ -120,7 +120,7 @@ class DecoderLayer(nn.Module):
 
     def forward(self, x: Tensor, memory: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
         """All positions at once: (B, T, D) of x (B, T, D), keys and values (B, H, S, d_k), mask (B, 1, 1, S)."""
-        y = self.self_attention(*self.self_attention.queries_keys_values(self.around_self.before(x)), None)
+        y = self.self_attention.causal(*self.self_attention.queries_keys_values(self.around_self.before(x)))
         return self._above(self.around_self.after(x, y), memory, mask)
 
     def step(
@@ -129,8 +129,7 @@ class DecoderLayer(nn.Module):
         """One position of K hypotheses: (B, K, D) of x (B, K, D) and the keys and values so far, (B, K, H, t, d_k)."""
         q, k, v = self.self_attention.queries_keys_values(self.around_self.before(x).unsqueeze(2))
         past = torch.cat([past[0], k], dim=3), torch.cat([past[1], v], dim=3)
-        everything = torch.ones((), dtype=torch.bool, device=x.device)
-        y = self.self_attention(q, *past, everything).squeeze(2)
+        y = self.self_attention(q, *past).squeeze(2)
         return self._above(self.around_self.after(x, y), memory, mask), past
 
     def _above(self, x: Tensor, memory: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:

@@ -80,8 +80,8 @@ class Sums:
     loss: Tensor
     nll: Tensor
     gradient_norm: Tensor
-    tokens: int
-    positions: int  # target positions, padding included
+    tokens: int  # real target tokens
+    padding: float  # share of padding among source and target positions
 
 
 @dataclass
@@ -161,8 +161,9 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.trained.parameters(), self.settings.clip_norm or float("inf"))
         self.optimizer.step()
         self.optimizer.zero_grad()
-        positions = sum(batch.tgt_in.numel() for batch in batches)
-        return Sums(torch.stack(losses).sum(), torch.stack(nlls).sum(), norm, tokens, positions)
+        real = tokens + sum(batch.src_tokens for batch in batches)
+        padding = 1 - real / sum(batch.src.numel() + batch.tgt_in.numel() for batch in batches)
+        return Sums(torch.stack(losses).sum(), torch.stack(nlls).sum(), norm, tokens, padding)
 
     def set_rate(self, update: int) -> float:
         """Set the learning rate of an update, and say it."""

@@ -48,8 +48,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
         with_gradient: bool,
     ) -> tuple[Tensor, Tensor]:
         matrix = weight.to(features.dtype)
-        grad_features, grad_weight = torch.empty_like(features), torch.zeros_like(matrix)
-        grad_bias = None if bias is None else torch.zeros_like(bias)
+        grad_features = torch.empty_like(features)
+        grad_weight = torch.zeros_like(weight) if with_gradient else None
+        grad_bias = torch.zeros_like(bias) if with_gradient and bias is not None else None
         loss = nll = torch.zeros((), device=features.device, dtype=torch.promote_types(features.dtype, torch.float32))
         for x, y, grad_x in zip(features.split(CHUNK), targets.split(CHUNK), grad_features.split(CHUNK), strict=True):
             logits = x @ matrix.t()  # (n, V)
@@ -60,16 +61,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
             chunk_nll = (log_sum - logits.gather(1, y.unsqueeze(1)).squeeze(1)).sum()
             nll = nll + chunk_nll
             loss = loss + (1 - smoothing) * chunk_nll + smoothing * (log_sum - logits.mean(dim=1)).sum()
-            if with_gradient:
+            if grad_weight is not None:
                 grad = logits.sub_(log_sum.unsqueeze(1)).exp_().sub_(smoothing / logits.size(1))
                 grad.scatter_add_(1, y.unsqueeze(1), grad.new_full((len(y), 1), smoothing - 1))
                 if grad_bias is not None:
                     grad_bias += grad.sum(dim=0)
                 grad = grad.to(x.dtype)
                 torch.mm(grad, matrix, out=grad_x)
-                grad_weight.addmm_(grad.t(), x)
-        if with_gradient:
-            ctx.save_for_backward(grad_features, grad_weight.to(weight.dtype), grad_bias)
+                if weight.dtype == x.dtype:
+                    grad_weight.addmm_(grad.t(), x)
+                else:
+                    grad_weight += grad.t() @ x  # summed over chunks in the precision of the weight
+        ctx.save_for_backward(grad_features, grad_weight, grad_bias)
         ctx.mark_non_differentiable(nll)
         return loss, nll
 

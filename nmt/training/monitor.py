@@ -77,7 +77,7 @@ class RunMonitor:
             "train/perplexity": math.exp(min(nll / tokens, 100.0)),
             "train/learning_rate": learning_rate,
             "train/gradient_norm": norm / len(self._sums),
-            "train/padding": 1 - tokens / sum(s.positions for s in self._sums),
+            "train/padding": sum(s.padding for s in self._sums) / len(self._sums),
             "speed/target_tokens_per_second": tokens / (now - self._since),
         }
         self._sums, self._since = [], now

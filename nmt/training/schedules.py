@@ -5,6 +5,7 @@ import math
 
 def constant(update: int, *, warmup: int) -> float:
     """min(u / warmup, 1): rises linearly over `warmup` updates, then stays."""
+    _at_least("warmup", warmup, 0)
     return min(update / warmup, 1.0) if warmup else 1.0
 
 
@@ -15,6 +16,7 @@ def inverse_sqrt(update: int, *, warmup: int) -> float:
         update: u, from 1.
         warmup: w, the updates until the peak, at least 1.
     """
+    _at_least("warmup", warmup, 1)
     return min(update / warmup, math.sqrt(warmup / update))
 
 
@@ -27,9 +29,18 @@ def cosine(update: int, *, warmup: int, total: int, final: float) -> float:
         update: u, from 1.
         warmup: w.
         total: the update at which the factor is `final`, where it stays.
-        final: factor at the end.
+        final: factor at the end, from 0 to 1.
     """
+    _at_least("warmup", warmup, 0)
+    _at_least("total", total, warmup + 1)
+    if not 0 <= final <= 1:
+        raise ValueError(f"schedule.final must be from 0 to 1, but is {final}")
     if update < warmup:
         return update / warmup
-    progress = min((update - warmup) / max(total - warmup, 1), 1.0)
+    progress = min((update - warmup) / (total - warmup), 1.0)
     return final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"schedule.{name} must be at least {least}, but is {value}")

@@ -8,7 +8,7 @@ import torch
 
 from nmt.data.batches import Batch, collate, plan
 from nmt.data.store import SIDES, IdStore
-from nmt.decoding.translator import Translator
+from nmt.decoding.translator import Translator, evaluating
 from nmt.evaluation.metrics import Score, score
 from nmt.explain.plots import heat_map
 from nmt.explain.record import cross_attention_map
@@ -47,10 +47,8 @@ def attention_picture(translator: Translator, source: str, tgt: list[int]) -> "F
     """A heat map of target pieces over source pieces; None for a model without attention."""
     tokenizer, model = translator.tokenizer, translator.model
     src = tokenizer.encode([source], "src")[0][: translator.settings.max_source_length]
-    was_training = model.training
-    model.eval()
-    weights = cross_attention_map(model, src, tgt)
-    model.train(was_training)
+    with evaluating(model):
+        weights = cross_attention_map(model, src, tgt)
     if weights is None:
         return None
     return heat_map(weights, tokenizer.pieces([*src, EOS], "src"), tokenizer.pieces([*tgt, EOS], "tgt"))

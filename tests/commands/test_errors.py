@@ -59,14 +59,15 @@ def error_of(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("model.norm=middle", r"model\.norm must be pre or post, but is 'middle'"),
         ("tokenizer.joint=false", r"tokenizer\.joint=true, or model\.tied=decoder"),
         ("schedule=cosine", r"schedule\.total"),
-        ("schedule.warmup=0", r"schedule\.warmup \(0\) must be at least 1"),
+        ("schedule.warmup=0", r"schedule\.warmup must be at least 1, but is 0"),
         ("optimizer.lr=-1", r"lr|learning rate"),
         ("tokenizer.vocab_size=8000", r"tokenizer\.vocab_size \(8000\) is more than this corpus supports: set .*=\d+ or less"),
         ("tokenizer.vocab_size=262", r"tokenizer\.vocab_size \(262\) is less than .* at least \d+"),
         ("train.tokens_per_batch=2", r"train\.tokens_per_batch \(2\) must hold the longest training pair"),
         ("data.max_length=1", r"train has no usable pair: 0 have an empty side, 40 are longer than data\.max_length"),
         ("data.train=nowhere", r"nowhere"),
-        ("data.dev=null", r"dev"),
+        ("data.dev=null", r"choose the best checkpoint by: set data\.dev=DIR/dev for the files DIR/dev\.de and DIR/dev\.en"),
+        ("data.train=null", r"learn from: set data\.train=DIR/train for the files DIR/train\.de"),
     ],
 )
 def test_an_impossible_setting_is_named_and_nothing_is_written(

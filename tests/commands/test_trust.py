@@ -52,7 +52,7 @@ def test_parts_of_nmt_and_torch_optim_are_built() -> None:
     ],
 )
 def test_a_model_that_is_none_is_refused_without_a_call(target: Any) -> None:
-    with pytest.raises(UserError, match="model._target_ must name a part for model"):
+    with pytest.raises(UserError, match=r"model\._target_ must name a part for model"):
         build_model({"_target_": target}, VOCABULARY)
 
 
@@ -132,5 +132,5 @@ def test_a_pickle_in_a_checkpoint_runs_nothing(tmp_path: Path, tokenizer: Tokeni
 
 def test_a_checkpoint_of_a_newer_format_says_so(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"format": 99, "sha256": {}}))
-    with pytest.raises(UserError, match="format 99.*newer nmt"):
+    with pytest.raises(UserError, match=r"format 99.*newer nmt"):
         Checkpoint(tmp_path).damage()

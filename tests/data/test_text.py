@@ -274,12 +274,6 @@ def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest
             read()
 
 
-def test_missing_training_text_is_asked_for() -> None:
-    message = failure(None)
-    assert "data.train=DIR/train for DIR/train.de and DIR/train.en" in message
-    assert ".tsv, .jsonl, .parquet" in message
-
-
 def test_a_missing_language_is_told_with_the_languages_that_are_there(tmp_path: Path) -> None:
     stem = write_pair(tmp_path / "train", [("a", "b")], ".gz")
     message = failure(stem, tgt="fr")

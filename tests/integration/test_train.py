@@ -82,7 +82,7 @@ def test_sacrebleu_on_the_written_files_gives_the_very_score(trained) -> None:
 
 
 def test_evaluate_repeats_the_scores_that_training_printed(trained) -> None:
-    run, done = trained
+    run, _ = trained
     again = nmt("evaluate", str(run), "split=dev")
     assert again.returncode == 0, again.stderr
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -154,7 +154,7 @@ def test_without_a_mask_attention_is_causal() -> None:
     attention = MultiHead(12, 3)
     parts = attention.queries_keys_values(torch.randn(2, 5, 12))
     causal = torch.tensor([[s <= t for s in range(5)] for t in range(5)])
-    torch.testing.assert_close(attention(*parts, None), attention(*parts, causal), **EXACT)
+    torch.testing.assert_close(attention.causal(*parts), attention(*parts, causal), **EXACT)
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from nmt.data.corpus import Corpus
 from nmt.data.grammar import english, german
 from nmt.data.grammar.features import Concept, Sentence, Token
 from nmt.data.grammar.sampler import Sampler
@@ -34,7 +35,7 @@ class GrammarPair:
     links: tuple[tuple[int, int], ...]
 
 
-class GrammarCorpus:
+class GrammarCorpus(Corpus):
     """As many distinct sentence pairs of the grammar as asked for, in three splits.
 
     The German sentence decides to which split a pair belongs, whatever the seed and the counts. An English sentence has
