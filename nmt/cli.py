@@ -64,7 +64,8 @@ def _named(command: str, arguments: list[str]) -> list[str]:
     """Positional run directories become `run=…`."""
     if command == "train":
         return arguments
-    runs, rest = [], []
+    runs: list[str] = []
+    rest: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
         is_run = "=" not in argument and not argument.startswith(("-", "~")) and before not in TAKES_VALUE
         (runs if is_run else rest).append(argument)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +45,18 @@ class Batch:
         """The same on a device; the copy to a GPU does not wait."""
         if device.type == "cpu":
             return self
-        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **{name: x.pin_memory().to(device, non_blocking=True) for name, x in tensors.items()})
+
+        def moved(tensor: Tensor) -> Tensor:
+            return tensor.pin_memory().to(device, non_blocking=True)
+
+        return Batch(
+            src=moved(self.src),
+            src_mask=moved(self.src_mask),
+            tgt_in=moved(self.tgt_in),
+            targets=moved(self.targets),
+            positions=moved(self.positions),
+            src_tokens=self.src_tokens,
+        )
 
 
 def collate(sources: list[npt.NDArray[np.int32]], targets: list[npt.NDArray[np.int32]]) -> Batch:

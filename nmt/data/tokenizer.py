@@ -14,6 +14,7 @@ import sentencepiece
 from nmt.config import TokenizerSettings
 from nmt.data.cache import cached
 from nmt.data.corpus import Corpus
+from nmt.data.subwords import Sampler
 from nmt.errors import UserError
 from nmt.vocabulary import BOS, EOS, PAD, UNK
 
@@ -40,6 +41,9 @@ class Tokenizer:
         processors = {name: sentencepiece.SentencePieceProcessor(model_proto=model) for name, model in models.items()}
         self._src = processors["joint" if self.joint else "src"]
         self._tgt = processors["joint" if self.joint else "tgt"]
+        if sampling:
+            samplers = {name: Sampler(model, sampling) for name, model in models.items()}
+            self._samplers = {side: samplers["joint" if self.joint else side] for side in ("src", "tgt")}
 
     @classmethod
     def load(cls, directory: Path, *, sampling: float) -> "Tokenizer":
@@ -77,10 +81,8 @@ class Tokenizer:
         return ids
 
     def sample(self, sentence: str, side: Side, seed: int) -> list[int]:
-        """One segmentation of a sentence, drawn with its own seed (32 bits): nothing is remembered between calls."""
-        sentencepiece.set_random_generator_seed(seed)
-        ids: list[int] = self._side(side).encode(sentence, enable_sampling=True, alpha=self.sampling, nbest_size=-1)
-        return ids
+        """One segmentation of a sentence, drawn with its own seed: it depends on nothing else."""
+        return self._samplers[side].sample(sentence, seed)
 
     def pieces(self, ids: Sequence[int], side: Side) -> list[str]:
         """The pieces behind ids."""

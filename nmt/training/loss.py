@@ -30,7 +30,9 @@ def cross_entropy(features: Tensor, output: nn.Linear, targets: Tensor, *, smoot
     """
     if torch.is_autocast_enabled(features.device.type):
         features = features.to(torch.get_autocast_dtype(features.device.type))
-    loss, nll = _LinearCrossEntropy.apply(features, output.weight, output.bias, targets, smoothing, torch.is_grad_enabled())
+    loss, nll = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        features, output.weight, output.bias, targets, smoothing, torch.is_grad_enabled()
+    )
     return loss, nll
 
 
