@@ -16,6 +16,9 @@ COMMANDS = {
     "translate": ("translate lines of text", 'nmt translate runs/luong text="The dog sleeps."'),
 }
 
+OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*=|~")
+"""How an argument begins that is an override; any other one is a run directory."""
+
 TAKES_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--package", "-p", "--info", "-i"}
 """Hydra's own flags that are followed by a value."""
 
@@ -67,7 +70,7 @@ def _named(command: str, arguments: list[str]) -> list[str]:
     runs: list[str] = []
     rest: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
-        is_run = "=" not in argument and not argument.startswith(("-", "~")) and before not in TAKES_VALUE
+        is_run = not OVERRIDE.match(argument) and not argument.startswith("-") and before not in TAKES_VALUE
         (runs if is_run else rest).append(argument)
     return [*(f"run={run}" for run in runs), *rest]
 
