@@ -6,15 +6,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from rich.console import Console
 from rich.table import Table
 
 from nmt.commands.evaluate import evaluate_split, read_split
 from nmt.components import build_corpus, build_model, build_optimizer, build_schedule
 from nmt.config import TrainSettings, check_settings
-from nmt.console import console, logged_to
+from nmt.console import logged_to
 from nmt.data.batches import TrainingData
 from nmt.data.corpus import Corpus
 from nmt.data.store import IdStore, open_store
@@ -195,7 +195,7 @@ def _validation(run: Run, prepared: Prepared, trainer: Trainer, progress: Progre
 def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.device) -> None:
     """Score the best checkpoint on the test split and say what came of the run."""
     parameters = sum(p.numel() for p in run.build_model().parameters())
-    rows: list[tuple[str, Any]] = [
+    rows = [
         ("model", model_name(run.config)),
         ("parameters", f"{parameters:,}"),
         ("updates", f"{progress.updates:,} (best: {progress.best_update:,})"),
@@ -204,7 +204,7 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
     if "test" in corpus.splits():
         scores = evaluate_split(run, corpus, "test", run.translator(checkpoint="best", device=str(device)))
         rows += [
-            (f"test {name}", f"{scores[key].score:.2f}  {scores[key].signature}")
+            (f"test {name}", f"{scores[key].score:.2f}\n{scores[key].signature}")
             for key, name in (("bleu", "BLEU"), ("chrf", "chrF"))
         ]
     rows += [
@@ -213,7 +213,8 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
         ("run", str(run.directory)),
     ]
     table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for row in rows:
-        table.add_row(*map(str, row))
-        log.debug("%s: %s", *row)
-    console.print(table)
+        table.add_row(*row)
+    Console(highlight=False).print(table)

@@ -59,8 +59,8 @@ class Luong(Seq2Seq):
         self.attention = Attention(attention(hidden_dim, hidden_dim))
         self.W_c = nn.Linear(2 * hidden_dim, hidden_dim, bias=False)
         self.output = nn.Linear(hidden_dim, vocabulary.tgt, bias=False)  # W_s
-        for embedding in (self.src_embedding, self.tgt_embedding):
-            nn.init.normal_(embedding.weight, std=0.1)
+        for parameter in self.parameters():  # section 4.1
+            nn.init.uniform_(parameter, -0.1, 0.1)
 
     def cross_attention(self) -> list[nn.Module]:
         return [self.attention]
