@@ -41,7 +41,15 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"nmt: there is no command {command!r}; there are: {', '.join(COMMANDS)} (nmt --help)", file=sys.stderr)
         return 2
     try:
+        for argument in rest:
+            argument.encode()  # what is not UTF-8 is not text
+        if {"-m", "--multirun"} & set(rest):
+            raise UserError("sweeps (-m) are not built yet: run the command once per setting, each with its run_dir")
         return _run(command, [_quoted(argument) for argument in _named(command, rest)])
+    except UserError as error:
+        return _fail(command, str(error))
+    except UnicodeEncodeError:
+        return _fail(command, "an argument is not valid UTF-8")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -72,7 +80,11 @@ def _named(command: str, arguments: list[str]) -> list[str]:
     for before, argument in zip(["", *arguments], arguments, strict=False):
         is_run = not OVERRIDE.match(argument) and not argument.startswith("-") and before not in TAKES_VALUE
         (runs if is_run else rest).append(argument)
-    return [*(f"run={run}" for run in runs), *rest]
+    if len(runs) > 1:
+        raise UserError(f"one run at a time, but there are {len(runs)}: {', '.join(runs)} (a text with spaces needs quotes)")
+    # Any key of the run's corpus may be changed; Hydra knows none of them here.
+    rest = [f"+{argument}" if argument.startswith("data.") else argument for argument in rest]
+    return [*rest, *(f"run={run}" for run in runs)]
 
 
 def _quoted(argument: str) -> str:
@@ -139,7 +151,7 @@ def _message(error: Exception) -> str | None:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError):
-        mendable = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
+        mendable = error.errno is not None and error.errno != errno.EPIPE
         return f"{error.strerror}: {error.filename or 'while writing a file'}" if mendable else None
     key = getattr(error, "full_key", None)
     return f"{key} has no default: set {key}=…"
@@ -150,8 +162,18 @@ def _fail(command: str, message: str) -> int:
     return 2
 
 
+def _with_attention() -> list[str]:
+    """The models whose attention score is a choice of its own."""
+    from nmt.config import config_directory
+
+    files = sorted((config_directory() / "model").glob("*.yaml"))
+    return [file.stem for file in files if "- attention:" in file.read_text(encoding="utf-8")]
+
+
 def _one_line(error: Exception) -> str:
     """The message of an error without Hydra's advice about its own grammar."""
+    if "model/attention" in str(error):
+        return f"model/attention= is a choice of the recurrent models ({', '.join(_with_attention())}), not of this one"
     lines = [line.strip() for line in str(error).split("\n")]
     useful = [line for line in lines if line and not line.startswith(("See https", "To append", "full_key", "object_type"))]
     return " ".join(useful)

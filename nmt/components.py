@@ -76,7 +76,7 @@ def _build(spec: Spec, key: str, *arguments: Any) -> Any:
         return target(*arguments, **keywords)
     except UserError:
         raise
-    except (ValueError, RuntimeError) as error:  # sizes that do not fit, in the words of the part
+    except (ValueError, RuntimeError, TypeError, IndexError) as error:  # values that do not fit, in the words of the part
         raise UserError(str(error) if key in str(error) else f"{key}: {error}") from error
 
 

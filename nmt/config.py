@@ -3,6 +3,7 @@
 A field that decides must not change when a run continues; one marked `free` may. Imports nothing heavy.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ class EvaluateConfig(RunConfig):
     split: str = "test"  # of the run's corpus: dev or test
     input: str | None = None  # a file of source sentences instead …
     reference: str | None = None  # … and its translations
-    data: Any = None  # changes to the run's data, such as data.test=OTHER/test
+    data: dict[str, Any] = field(default_factory=dict)  # changes to the run's data, such as data.test=OTHER/test
 
 
 @dataclass
@@ -192,7 +193,7 @@ def check_settings(config: Any) -> None:
         "train.accumulate": 1,
         "train.max_updates": 1,
         "train.max_epochs": 1,
-        "train.patience": 0,
+        "train.patience": 1,
         "train.validate_every": 1,
         "train.checkpoint_every": 1,
         "train.log_every": 1,
@@ -203,10 +204,12 @@ def check_settings(config: Any) -> None:
     for key, least in at_least.items():
         if (value := _get(config, key)) is not None and value < least:
             raise UserError(f"{key} must be at least {least}, but is {value}")
+    if config["seed"] >= 2**63:
+        raise UserError(f"seed must be less than 2^63, but is {config['seed']}")
     for key in ("tokenizer.sampling", "train.label_smoothing"):
         if not 0 <= (value := _get(config, key)) < 1:
             raise UserError(f"{key} must be at least 0 and less than 1, but is {value}")
-    if (norm := _get(config, "train.clip_norm")) is not None and norm <= 0:
+    if (norm := _get(config, "train.clip_norm")) is not None and not 0 < norm < math.inf:
         raise UserError(f"train.clip_norm must be more than 0, or null for none, but is {norm}")
     if all(_get(config, f"train.{key}") is None for key in ("max_updates", "max_epochs", "patience")):
         raise UserError("training would never end: set train.max_updates, train.max_epochs or train.patience")
@@ -219,8 +222,8 @@ def check_decode_settings(decode: Any) -> None:
         if (value := decode[key]) is not None and value < least:
             raise UserError(f"decode.{key} must be at least {least}, but is {value}")
     for key in ("length_penalty", "length_ratio"):
-        if (value := decode[key]) is not None and not value >= 0:
-            raise UserError(f"decode.{key} must be at least 0, but is {value}")
+        if (value := decode[key]) is not None and not 0 <= value <= 100:
+            raise UserError(f"decode.{key} must be from 0 to 100, but is {value}")
 
 
 def _get(config: Any, key: str) -> Any:

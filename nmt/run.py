@@ -3,9 +3,11 @@
 import json
 import os
 import platform
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from yaml import YAMLError
 
 import nmt
 from nmt.components import build_model
-from nmt.config import DecodeSettings, free_keys
+from nmt.config import DecodeSettings, TokenizerSettings, check_decode_settings, free_keys
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
@@ -39,14 +41,19 @@ class Run:
 
     @classmethod
     def create(cls, directory: Path, config: Config, tokenizer: Tokenizer, corpus: Mapping[str, Any]) -> "Run":
-        """Make the directory of a new run; `config.yaml` comes last, so that what has one is complete."""
-        (directory / "tokenizer").mkdir(parents=True, exist_ok=True)
-        tokenizer.save(directory / "tokenizer")
-        _write_json(directory / "corpus.json", corpus)
-        _write_json(directory / "environment.json", environment())
-        scratch = directory / ".config.yaml"
-        scratch.write_text(OmegaConf.to_yaml(OmegaConf.create(config)), encoding="utf-8")
-        scratch.replace(directory / "config.yaml")
+        """Make the directory of a new run: all of it or nothing."""
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+        try:
+            scratch.chmod(0o755)
+            (scratch / "tokenizer").mkdir()
+            tokenizer.save(scratch / "tokenizer")
+            _write_json(scratch / "corpus.json", corpus)
+            _write_json(scratch / "environment.json", environment())
+            cls(scratch, config, tokenizer).write_config(config)
+            scratch.replace(directory)  # which is new or empty
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
         return cls(directory, config, tokenizer)
 
     @classmethod
@@ -58,6 +65,13 @@ class Run:
         """
         config = read_config(directory)
         return cls(directory, config, Tokenizer.load(directory / "tokenizer", sampling=config["tokenizer"]["sampling"]))
+
+    def write_config(self, config: Config) -> None:
+        """Let `config.yaml` say what this run now does; a continuation may have changed what is free."""
+        self.config = config
+        scratch = self.directory / ".config.yaml"
+        scratch.write_text(OmegaConf.to_yaml(OmegaConf.create(config)), encoding="utf-8")
+        scratch.replace(self.directory / "config.yaml")
 
     def build_model(self) -> Seq2Seq:
         """The run's model, freshly initialised."""
@@ -80,10 +94,8 @@ class Run:
         """The same, of a model at hand."""
         from nmt.decoding.translator import Translator
 
-        known = {item.name for item in fields(DecodeSettings)}
-        settings = DecodeSettings(**{k: v for k, v in self.config["decode"].items() if k in known})
         changes = {name: value for name, value in (decode or {}).items() if value is not None}
-        return Translator(model, self.tokenizer, replace(settings, **changes), device)
+        return Translator(model, self.tokenizer, replace(DecodeSettings(**self.config["decode"]), **changes), device)
 
 
 def read_config(directory: Path) -> Config:
@@ -98,12 +110,27 @@ def read_config(directory: Path) -> Config:
         raise UserError(f"{directory} is not a run: it {what}; give a directory that `nmt train` has written (run=DIR)")
     try:
         config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     wanted = ("data", "model", "tokenizer", "decode")
     if not isinstance(config, dict) or not all(isinstance(config.get(key), dict) for key in wanted):
         raise UserError(f"{path} is not the config of a run: it lacks one of {', '.join(wanted)}")
+    for key, schema in (("decode", DecodeSettings), ("tokenizer", TokenizerSettings)):
+        try:
+            merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(_plain(config[key])))
+            config[key] = OmegaConf.to_container(merged, throw_on_missing=True)
+        except (OmegaConfBaseException, TypeError) as error:
+            raise UserError(f"{path}: {key} cannot be read: {str(error).splitlines()[0]}") from error
+    check_decode_settings(config["decode"])
     return {str(key): value for key, value in config.items()}
+
+
+def _plain(settings: Config) -> Config:
+    """Settings none of which is an interpolation: nothing of a saved config is resolved."""
+    for key, value in settings.items():
+        if isinstance(value, dict | list) or (isinstance(value, str) and "${" in value):
+            raise UserError(f"{key} ({value!r}) must be a plain value")
+    return settings
 
 
 def differences(old: Config, new: Config) -> list[str]:
@@ -148,6 +175,14 @@ def choose_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= count):
         raise UserError(f"device={name} is not there: this machine has the CPU and {count} CUDA GPUs; try device=auto")
     return device
+
+
+def use_threads(count: int | None) -> None:
+    """Let torch use so many CPU threads."""
+    if count is not None:
+        if count < 1:
+            raise UserError(f"threads must be at least 1, or null for torch's choice, but is {count}")
+        torch.set_num_threads(count)
 
 
 def environment() -> dict[str, Any]:

@@ -11,8 +11,7 @@ from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.metrics import Score, score
 from nmt.evaluation.report import write_evaluation
-from nmt.run import Config, Run
-from nmt.training.validation import use_threads
+from nmt.run import Config, Run, use_threads
 
 log = logging.getLogger("nmt")
 
@@ -26,10 +25,14 @@ def main(config: Config) -> float:
         raise UserError("input=FILE and reference=FILE go together: set both, or split=dev or test for the run's own text")
     if config["input"] is not None:
         sources, references = (list(read_lines(Path(config[key]))) for key in ("input", "reference"))
-        name = Path(config["input"]).name
+        name = f"input-{Path(config['input']).name}"
     else:
         name = config["split"]
-        sources, references = read_split(build_corpus(_only(name, run.config["data"] | (config["data"] or {}))), name)
+        if name not in ("dev", "test"):
+            raise UserError(f"split must be dev or test, but is {name!r}; any other text: input=FILE reference=FILE")
+        sources, references = read_split(build_corpus(_only(name, run.config["data"] | config["data"])), name)
+    if not sources:
+        raise UserError(f"{config['input']} is empty")
     if len(sources) != len(references):
         raise UserError(f"{config['input']} has {len(sources)} lines but {config['reference']} has {len(references)}")
     translator = run.translator(checkpoint=config["checkpoint"], device=config["device"], decode=config["decode"])

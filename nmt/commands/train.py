@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from nmt.commands.evaluate import evaluate_split, read_split
 from nmt.components import build_corpus, build_model, build_optimizer, build_schedule
@@ -21,12 +22,12 @@ from nmt.data.store import IdStore, open_store
 from nmt.data.tokenizer import cached_tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Vocabulary
-from nmt.run import Config, Run, choose_device, differences, read_config
+from nmt.run import Config, Run, choose_device, differences, read_config, use_threads
 from nmt.training.loop import Progress, Trainer
 from nmt.training.loss import TrainedModel
 from nmt.training.monitor import RunMonitor
 from nmt.training.randomness import random_state, restore_random_state, seed_everything
-from nmt.training.validation import in_order, samples, use_threads, validate
+from nmt.training.validation import dev_batches, samples, validate
 
 log = logging.getLogger("nmt")
 
@@ -37,10 +38,12 @@ class Prepared:
 
     Attributes:
         data: the updates.
+        train: ids of the training split.
         dev: ids of the dev split; `sources` and `references` are its text.
     """
 
     data: TrainingData
+    train: IdStore
     dev: IdStore
     sources: list[str]
     references: list[str]
@@ -60,6 +63,11 @@ def main(config: Config) -> float:
     corpus = build_corpus(config["data"])
     run, prepared = _open_or_create(config, corpus, settings)
     with logged_to(run.directory / "train.log"):
+        dropped = prepared.train.dropped
+        log.info(
+            f"{len(prepared.train):,} training pairs, {len(prepared.dev):,} dev; left out of training: "
+            f"{dropped.empty:,} with an empty side, {dropped.long:,} longer than {corpus.max_length} pieces"
+        )
         progress = _train(run, prepared, settings, device)
         _summarise(run, corpus, progress, device)
     return progress.best_bleu
@@ -81,7 +89,7 @@ def _open_or_create(config: Config, corpus: Corpus, settings: TrainSettings) -> 
     if exists:
         _check_same(directory, config, fingerprints)
         run = Run.open(directory)
-        run.config, tokenizer = config, run.tokenizer
+        tokenizer = run.tokenizer
     else:
         tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
     stores = {split: open_store(corpus, split, tokenizer, cache) for split in ("train", "dev")}
@@ -92,14 +100,11 @@ def _open_or_create(config: Config, corpus: Corpus, settings: TrainSettings) -> 
         accumulate=settings.accumulate,
         seed=config["seed"],
     )
-    if not exists:
+    if exists:
+        run.write_config(config)
+    else:
         run = Run.create(directory, config, tokenizer, {"fingerprints": fingerprints})
-    dropped = stores["train"].dropped
-    log.info(
-        f"{len(stores['train']):,} training pairs, {len(stores['dev']):,} dev; left out of training: "
-        f"{dropped.empty:,} with an empty side, {dropped.long:,} longer than {corpus.max_length} pieces"
-    )
-    return run, Prepared(data, stores["dev"], *texts["dev"])
+    return run, Prepared(data, stores["train"], stores["dev"], *texts["dev"])
 
 
 def _read_small_splits(corpus: Corpus) -> dict[str, tuple[list[str], list[str]]]:
@@ -117,7 +122,10 @@ def _check_same(directory: Path, config: Config, fingerprints: dict[str, str]) -
     if config["resume"] == "never":
         raise UserError(f"run_dir={directory} holds a run already: choose another folder, or resume=auto to continue it")
     found = differences(read_config(directory), config)
-    old = json.loads((directory / "corpus.json").read_text(encoding="utf-8"))["fingerprints"]
+    try:
+        old = json.loads((directory / "corpus.json").read_text(encoding="utf-8"))["fingerprints"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{directory / 'corpus.json'} is missing or damaged: start anew in another run_dir") from error
     found += [f"the text of data.{split}" for split in ("train", "dev") if old.get(split) != fingerprints.get(split)]
     if found:
         raise UserError(
@@ -143,7 +151,7 @@ def _train(run: Run, prepared: Prepared, settings: TrainSettings, device: torch.
             progress,
             monitor=monitor,
             validate=_validation(run, prepared, trainer, progress, monitor),
-            save=lambda best: _save(run, trainer, progress, best=best),
+            save=lambda: _save(run, trainer, progress),
         )
     log.info(f"stopped after {progress.updates:,} updates: {reason}")
     return progress
@@ -159,35 +167,36 @@ def _restore(run: Run, trainer: Trainer) -> Progress:
     trainer.optimizer.load_state_dict(training["optimizer"])
     restore_random_state(training["random"])
     progress = Progress.from_state(checkpoint.state())
+    run.checkpoints.point(progress.as_state())
     log.info(f"continuing {run.directory} after {progress.updates:,} updates")
     return progress
 
 
-def _save(run: Run, trainer: Trainer, progress: Progress, *, best: bool) -> None:
+def _save(run: Run, trainer: Trainer, progress: Progress) -> None:
     training = {"optimizer": trainer.optimizer.state_dict(), "random": random_state()}
-    run.checkpoints.save(trainer.trained.model, training, progress.as_state(), best=best, keep=trainer.settings.keep)
+    run.checkpoints.save(trainer.trained.model, training, progress.as_state(), keep=trainer.settings.keep)
 
 
-def _validation(run: Run, prepared: Prepared, trainer: Trainer, progress: Progress, monitor: RunMonitor) -> Callable[[], bool]:
+def _validation(
+    run: Run, prepared: Prepared, trainer: Trainer, progress: Progress, monitor: RunMonitor
+) -> Callable[[bool], None]:
     """What the loop calls to validate."""
     sources, references = prepared.sources, prepared.references
-    batches = in_order(prepared.dev, trainer.settings.tokens_per_batch)
+    batches = dev_batches(prepared.dev, trainer.settings.tokens_per_batch)
     translator = run.translator_of(trainer.trained.model, trainer.device)
 
-    def validation() -> bool:
+    def validation(scheduled: bool) -> None:
         loss = trainer.mean_nll(iter(batches))
-        with trainer.autocast():
-            result = validate(translator, sources, references)
+        result = validate(translator, sources, references)
         bleu, chrf = result.scores["bleu"], result.scores["chrf"]
-        best = progress.judge(bleu.score, loss)
+        best = progress.judge(bleu.score, loss, scheduled=scheduled)
         perplexity = math.exp(min(loss, 100.0))
         figures = {"valid/loss": loss, "valid/perplexity": perplexity, "valid/bleu": bleu.score, "valid/chrf": chrf.score}
         monitor.validation(progress.updates, figures, samples(sources, references, result.hypotheses), result.pictures)
         log.info(
-            f"update {progress.updates:,}  epoch {progress.position.epoch + 1}  dev loss {loss:.3f}  "
+            f"update {progress.updates:,}  epoch {progress.epoch}  dev loss {loss:.3f}  "
             f"perplexity {perplexity:.2f}  BLEU {bleu.score:.2f}  chrF {chrf.score:.2f}{'  best' if best else ''}"
         )
-        return best
 
     return validation
 
@@ -203,6 +212,7 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
     ]
     if "test" in corpus.splits():
         scores = evaluate_split(run, corpus, "test", run.translator(checkpoint="best", device=str(device)))
+        log.info(f"test BLEU {scores['bleu'].score:.2f}  chrF {scores['chrf'].score:.2f}")
         rows += [
             (f"test {name}", f"{scores[key].score:.2f}\n{scores[key].signature}")
             for key, name in (("bleu", "BLEU"), ("chrf", "chrF"))
@@ -216,5 +226,5 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     Console(highlight=False).print(table)

@@ -3,16 +3,16 @@
 import logging
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from nmt.config import check_decode_settings
+from nmt.data.files import read_lines
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.run import Config, Run
-from nmt.training.validation import use_threads
+from nmt.run import Config, Run, use_threads
 
 log = logging.getLogger("nmt")
 LINES = 2048
@@ -27,20 +27,32 @@ def main(config: Config) -> None:
         raise UserError("text=… and input=FILE are two sources: give one")
     run = Run.open(Path(config["run"]))
     translator = run.translator(checkpoint=config["checkpoint"], device=config["device"], decode=config["decode"])
-    with ExitStack() as files:
-        output = sys.stdout.buffer
-        if config["output"] is not None:
-            output = files.enter_context(Path(config["output"]).open("wb"))
-        if config["text"] is not None:
-            lines: Iterable[str] = [" ".join(config["text"].split("\n"))]
-            at_once = 1
-        else:
-            source = sys.stdin.buffer
-            if config["input"] is not None:
-                source = files.enter_context(_opened(Path(config["input"])))
-            lines = _lines(source, config["input"] or "standard input")
-            at_once = 1 if source.isatty() else LINES
-        _translate(translator, lines, output, at_once)
+    if config["text"] is not None:
+        lines: Iterable[str] = [" ".join(config["text"].split("\n"))]
+    else:
+        lines = _typed() if config["input"] is None else read_lines(Path(config["input"]))
+    at_once = 1 if config["input"] is None and sys.stdin.isatty() else LINES
+    if config["output"] is None:
+        _translate(translator, lines, sys.stdout.buffer, at_once)
+    else:
+        with _written(Path(config["output"])) as output:
+            _translate(translator, lines, output, at_once)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears whole, when all of it is written: until then, what had its name (the input, even) stays."""
+    if path.exists() and not path.is_file():  # a pipe or a device is written as it comes
+        with path.open("wb") as output:
+            yield output
+        return
+    scratch = path.with_name(f".{path.name}.part")
+    try:
+        with scratch.open("wb") as output:
+            yield output
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def _translate(translator: Translator, lines: Iterable[str], output: BinaryIO, at_once: int) -> None:
@@ -56,15 +68,10 @@ def _translate(translator: Translator, lines: Iterable[str], output: BinaryIO, a
         log.warning(f"{cut:,} lines were longer than decode.max_source_length ({limit} pieces) and were cut")
 
 
-def _opened(path: Path) -> BinaryIO:
-    if not path.is_file():
-        raise UserError(f"input={path} is not a file")
-    return path.open("rb")
-
-
-def _lines(source: BinaryIO, name: str) -> Iterator[str]:
-    for number, line in enumerate(source, start=1):
+def _typed() -> Iterator[str]:
+    """The lines of standard input, read as those of a file are."""
+    for number, line in enumerate(sys.stdin.buffer, start=1):
         try:
-            yield line.decode().removesuffix("\n").removesuffix("\r")
+            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
         except UnicodeDecodeError as error:
-            raise UserError(f"{name}, line {number}: not valid UTF-8 ({error.reason}); convert it to UTF-8") from error
+            raise UserError(f"standard input: line {number} is not valid UTF-8; convert it first") from error

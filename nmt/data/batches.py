@@ -137,13 +137,17 @@ class Position:
     update: int
 
 
+Plan = tuple[int, list[npt.NDArray[np.int64]], Position]
+"""An update to make: its epoch, the pair numbers of its batches, and the position after it."""
+
+
 class TrainingData:
     """The endless sequence of updates over a store, each one or more batches, from any position on.
 
     Args:
         store: ids of the training split.
         tokenizer: draws segmentations where subword sampling is on.
-        tokens_per_batch: see `plan`.
+        tokens_per_batch: see `plan`, which goes by the likeliest segmentation: one that is sampled may be longer.
         accumulate: batches of an update.
         seed: of the run.
 
@@ -163,13 +167,13 @@ class TrainingData:
         """Batches of each update from `position` on, with the position after it; the next is made while one is used."""
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as maker:
             plans = self._plans(position)
-            pending = maker.submit(self._make, *next(plans), device)
+            pending = maker.submit(self._next, plans, device)
             while True:
                 ready = pending.result()
-                pending = maker.submit(self._make, *next(plans), device)
+                pending = maker.submit(self._next, plans, device)
                 yield ready
 
-    def _plans(self, position: Position) -> Iterator[tuple[int, list[npt.NDArray[np.int64]], Position]]:
+    def _plans(self, position: Position) -> Iterator[Plan]:
         epoch, first = position.epoch, position.update
         while True:
             batches = plan(
@@ -185,9 +189,8 @@ class TrainingData:
                 yield epoch, updates[number], Position(epoch + 1, 0) if last else Position(epoch, number + 1)
             epoch, first = epoch + 1, 0
 
-    def _make(
-        self, epoch: int, update: list[npt.NDArray[np.int64]], after: Position, device: torch.device
-    ) -> tuple[list[Batch], Position]:
+    def _next(self, plans: Iterator[Plan], device: torch.device) -> tuple[list[Batch], Position]:
+        epoch, update, after = next(plans)
         return [collate(*self._ids(pairs.tolist(), epoch)).to(device) for pairs in update], after
 
     def _ids(self, pairs: list[int], epoch: int) -> list[list[npt.NDArray[np.int32]]]:

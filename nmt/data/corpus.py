@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from nmt.errors import UserError
 
+SPLITS = ("train", "dev", "test")
+
 
 class Corpus(ABC):
     """Parallel text in up to three splits, `train`, `dev` and `test`.
@@ -36,7 +38,7 @@ class Corpus(ABC):
         """A hash of everything that decides the content of a split: two equal fingerprints mean equal text."""
 
 
-def check_settings(src: str, tgt: str, max_length: int) -> None:
+def check_languages(src: str, tgt: str, max_length: int) -> None:
     """Raise `UserError` unless these are two languages and a length."""
     for key, language in (("src", src), ("tgt", tgt)):
         if not isinstance(language, str) or not language:

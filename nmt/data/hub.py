@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nmt.data.corpus import Corpus, check_settings, check_text
+from nmt.data.corpus import Corpus, check_languages, check_text
 from nmt.data.tables import Columns, arrow_pairs
 from nmt.errors import UserError
 
@@ -56,7 +56,7 @@ class HubCorpus(Corpus):
         test_split: str | None,
         max_length: int,
     ) -> None:
-        check_settings(src, tgt, max_length)
+        check_languages(src, tgt, max_length)
         check_text(name=name, config=config, folder=folder, revision=revision)
         check_text(train_split=train_split, dev_split=dev_split, test_split=test_split)
         self.src = src

@@ -1,5 +1,6 @@
 """Rows of numbers of unequal length in one file, memory-mapped."""
 
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,17 @@ import numpy.typing as npt
 
 
 class Rows:
-    """Rows that a `RowsWriter` wrote: `rows[n]` is an array, `rows.lengths` (rows,) says how long each is."""
+    """Rows that a `RowsWriter` wrote: `rows[n]` is an array, `rows.lengths` (rows,) says how long each is.
+
+    Raises:
+        ValueError: if the file has not the length that its offsets say.
+    """
 
     def __init__(self, path: Path, dtype: type[np.generic]) -> None:
-        self._offsets = np.load(f"{path}.offsets.npy")
-        empty = path.stat().st_size == 0  # nothing can be mapped
+        self._offsets = np.load(f"{path}.offsets.npy", mmap_mode="r")
+        if path.stat().st_size != int(self._offsets[-1]) * np.dtype(dtype).itemsize:
+            raise ValueError(f"{path} was cut short or altered")
+        empty = self._offsets[-1] == 0  # nothing can be mapped
         self._values: npt.NDArray[Any] = np.empty(0, dtype) if empty else np.memmap(path, dtype, mode="r")
         self.lengths: npt.NDArray[np.int64] = np.diff(self._offsets)
 
@@ -30,7 +37,7 @@ class RowsWriter:
         self._path = path
         self._dtype = dtype
         self._file = path.open("wb")
-        self._lengths = [0]
+        self._lengths = array("q", [0])
 
     def append(self, row: npt.ArrayLike) -> None:
         """Add a row."""

@@ -63,11 +63,11 @@ def open_store(corpus: Corpus, split: str, tokenizer: Tokenizer, cache: Path) ->
     Raises:
         UserError: if no pair remains.
     """
-    limit = corpus.max_length if split == "train" else 0
+    limit = corpus.max_length if split == "train" else None
     with_text = split == "train" and tokenizer.sampling > 0
     key = _key(corpus.fingerprint(split), tokenizer, limit, with_text)
-    store = IdStore(
-        cached(cache, f"ids-{key}", lambda folder: _write(folder, corpus.pairs(split), tokenizer, limit, with_text))
+    store = cached(
+        cache, f"ids-{key}", lambda folder: _write(folder, corpus.pairs(split), tokenizer, limit, with_text), IdStore
     )
     if len(store) == 0:
         dropped = store.dropped
@@ -78,14 +78,14 @@ def open_store(corpus: Corpus, split: str, tokenizer: Tokenizer, cache: Path) ->
     return store
 
 
-def _key(fingerprint: str, tokenizer: Tokenizer, limit: int, with_text: bool) -> str:
+def _key(fingerprint: str, tokenizer: Tokenizer, limit: int | None, with_text: bool) -> str:
     digest = hashlib.sha256(f"3 {fingerprint} {limit} {with_text}".encode())
     for name, model in sorted(tokenizer.models.items()):
         digest.update(name.encode() + hashlib.sha256(model).digest())
     return digest.hexdigest()[:32]
 
 
-def _write(directory: Path, pairs: Iterable[tuple[str, str]], tokenizer: Tokenizer, limit: int, with_text: bool) -> None:
+def _write(directory: Path, pairs: Iterable[tuple[str, str]], tokenizer: Tokenizer, limit: int | None, with_text: bool) -> None:
     empty = long = 0
     with ExitStack() as files:
 
@@ -97,9 +97,9 @@ def _write(directory: Path, pairs: Iterable[tuple[str, str]], tokenizer: Tokeniz
         for chunk in _chunks(pairs):
             sides = [tokenizer.encode([pair[n] for pair in chunk], side) for n, side in enumerate(SIDES)]
             for pair, *encoded in zip(chunk, *sides, strict=True):
-                if limit and not all(encoded):
+                if limit is not None and not all(encoded):
                     empty += 1
-                elif limit and max(map(len, encoded)) > limit:
+                elif limit is not None and max(map(len, encoded)) > limit:
                     long += 1
                 else:
                     for n, side in enumerate(SIDES):

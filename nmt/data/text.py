@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt.data.corpus import Corpus, check_settings
+from nmt.data.corpus import SPLITS, Corpus, check_languages
 from nmt.data.files import hash_file, read_lines
 from nmt.data.stems import existing_file, side_file
 from nmt.data.tables import FORMATS, Columns, Table, table_format
 from nmt.errors import UserError
-
-SPLITS = ("train", "dev", "test")
 
 
 class TextCorpus(Corpus):
@@ -46,7 +44,7 @@ class TextCorpus(Corpus):
         tgt_column: str | None,
         max_length: int,
     ) -> None:
-        check_settings(src, tgt, max_length)
+        check_languages(src, tgt, max_length)
         self.src = src
         self.tgt = tgt
         self.max_length = max_length

@@ -112,7 +112,7 @@ def cached_tokenizer(corpus: Corpus, config: Mapping[str, Any], cache: Path) -> 
             raise UserError("train has no pairs: set data.train to text that is not empty")
         train(corpus.pairs("train"), settings).save(folder)
 
-    return Tokenizer.load(cached(cache, f"tokenizer-{key}", write), sampling=settings.sampling)
+    return cached(cache, f"tokenizer-{key}", write, lambda folder: Tokenizer.load(folder, sampling=settings.sampling))
 
 
 def train(pairs: Iterable[tuple[str, str]], settings: TokenizerSettings) -> Tokenizer:

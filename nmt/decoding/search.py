@@ -60,7 +60,8 @@ def beam_search(
         features, state = model.step(live.ids[:, :, -1], state, memory)
         logits = model.project(features)
         log_probs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1)  # (B, K, V)
-        log_probs[:, :, [PAD, BOS]] = -torch.inf
+        log_probs[:, :, PAD] = -torch.inf
+        log_probs[:, :, BOS] = -torch.inf
         must_end = max_lengths <= length  # (B,)
         log_probs[:, :, :EOS].masked_fill_(must_end[:, None, None], -torch.inf)
         log_probs[:, :, EOS + 1 :].masked_fill_(must_end[:, None, None], -torch.inf)
@@ -76,8 +77,9 @@ def beam_search(
         keep = (~done).nonzero().flatten()
         if len(keep) == 0:
             break
-        # The first W candidates that do not end, in order: there are as many, since each parent ends only once.
-        chosen = ends.to(torch.int8).sort(dim=1, stable=True).indices[:, : min(beam, int((~ends).sum(1).min()))]
+        # The best W candidates that do not end, in order: of 2W at most K end, since each hypothesis ends only once.
+        going_on = min(beam, ids.size(1) - live.ids.size(1))
+        chosen = ends.to(torch.int8).sort(dim=1, stable=True).indices[:, :going_on]
         live = live.extend(*(x.gather(1, chosen) for x in (scores, parents, ids)))
         rows, parents = keep.unsqueeze(1), parents.gather(1, chosen)[keep]  # (B, 1), (B, K)
         state = _select(state, rows, parents)

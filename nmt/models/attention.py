@@ -69,7 +69,9 @@ class Additive(Score):
 
     def __init__(self, query_dim: int, key_dim: int, *, dim: int | None) -> None:
         super().__init__()
-        dim = dim or query_dim
+        dim = query_dim if dim is None else dim
+        if dim < 1:
+            raise ValueError(f"model.attention.dim must be at least 1, or null for the decoder's width, but is {dim}")
         self.W_a = nn.Linear(query_dim, dim, bias=False)
         self.U_a = nn.Linear(key_dim, dim, bias=False)
         self.v_a = nn.Parameter(torch.empty(dim).uniform_(-1, 1) / math.sqrt(dim))

@@ -21,7 +21,8 @@ class Bahdanau(Seq2Seq):
     Readout: t̃_i = U_o s_{i-1} + V_o E y_{i-1} + C_o c_i;  t_i = [max(t̃_{i,2j-1}, t̃_{i,2j})]_j;
     p(y_i | y_<i, x) ∝ exp(y_iᵀ W_o t_i).
 
-    Dropout, on both embeddings and on t_i, is an addition; `dropout: 0` is the paper's model.
+    Dropout, on both embeddings and on t_i, is an addition; `dropout: 0` is the paper's model. Recurrent weights begin
+    orthogonal as in section B.1; the other weights begin larger than there, for Adam instead of Adadelta.
 
     Args:
         vocabulary: numbers of pieces.

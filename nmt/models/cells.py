@@ -30,7 +30,7 @@ class GRUCell(nn.Module):
         x_gates, x = inputs.split([2 * dim, dim], dim=-1)
         z, r = torch.sigmoid(x_gates + F.linear(s, self.U_gates)).chunk(2, dim=-1)
         candidate = torch.tanh(x + F.linear(r * s, self.U))
-        return torch.lerp(s, candidate, z)
+        return s + z * (candidate - s)
 
 
 class LSTMCell(nn.Module):
@@ -45,8 +45,6 @@ class LSTMCell(nn.Module):
         super().__init__()
         self.WU = nn.Parameter(torch.empty(4 * dim, input_dim + dim).uniform_(-1, 1) / math.sqrt(dim))
         self.b = nn.Parameter(torch.zeros(4 * dim))
-        with torch.no_grad():
-            self.b[dim : 2 * dim] = 1.0  # remember at first (Jozefowicz et al. 2015)
 
     def forward(self, x: Tensor, h: Tensor, c: Tensor, bulk: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The next h and c (…, n) from the input (…, input_dim); `bulk` (…, 4n) is a share of W x computed before."""

@@ -10,8 +10,7 @@ from nmt.models.cells import GRUCell
 class BidirectionalGRU(nn.Module):
     """h_j = [→h_j; ←h_j], one GRU in each direction (Bahdanau et al. 2015, section A.2.1).
 
-    Both directions advance together: the backward one reads the flipped sentence, whose padding comes first and
-    leaves its state at zero.
+    The backward one reads the flipped sentence, whose padding comes first and leaves its state at zero.
 
     Args:
         input_dim: width of the embeddings.
@@ -44,6 +43,9 @@ class BidirectionalGRU(nn.Module):
 class StackedLSTM(nn.Module):
     """A stack of LSTM layers (Luong et al. 2015, section 4.1), read left to right or in both directions.
 
+    One library call per layer; dropout between them is ours, because cuDNN's keeps a random state that no checkpoint holds.
+    The lengths that packing needs are the one wait for the device in a training step.
+
     Args:
         input_dim: width of the embeddings.
         dim: width of the states; with two directions each has half of it.
@@ -54,25 +56,22 @@ class StackedLSTM(nn.Module):
 
     def __init__(self, input_dim: int, dim: int, *, layers: int, dropout: float, bidirectional: bool) -> None:
         super().__init__()
-        self.layers = layers
-        directions = 2 if bidirectional else 1
-        self.lstm = nn.LSTM(
-            input_dim,
-            dim // directions,
-            num_layers=layers,
-            dropout=dropout if layers > 1 else 0.0,
-            bidirectional=bidirectional,
-            batch_first=True,
+        self.dropout = nn.Dropout(dropout)
+        width = dim // 2 if bidirectional else dim
+        self.layers = nn.ModuleList(
+            nn.LSTM(input_dim if layer == 0 else dim, width, bidirectional=bidirectional, batch_first=True)
+            for layer in range(layers)
         )
 
     def forward(self, embedded: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """States (B, S, n) of embeddings (B, S, E) with their mask, and the last h and c of each layer, (B, L, n)."""
         lengths = mask.sum(1).cpu()
-        packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
-        outputs, (h, c) = self.lstm(packed)
-        states, _ = pad_packed_sequence(outputs, batch_first=True, total_length=embedded.size(1))
-        return states, self._per_layer(h), self._per_layer(c)
-
-    def _per_layer(self, final: Tensor) -> Tensor:
-        layers: Tensor = final.unflatten(0, (self.layers, -1))  # (L, directions, B, n / directions)
-        return layers.permute(2, 0, 1, 3).flatten(2)
+        states, last = embedded, []
+        for number, layer in enumerate(self.layers):
+            below = self.dropout(states) if number else states
+            packed = pack_padded_sequence(below, lengths, batch_first=True, enforce_sorted=False)
+            outputs, final = layer(packed)
+            states, _ = pad_packed_sequence(outputs, batch_first=True, total_length=embedded.size(1))
+            last.append([x.transpose(0, 1).flatten(1) for x in final])  # directions side by side, (B, n)
+        h, c = (torch.stack(layers, dim=1) for layers in zip(*last, strict=True))
+        return states, h, c

@@ -21,7 +21,8 @@ class Luong(Seq2Seq):
     h̃_t = tanh(W_c [c_t; h_t]) (equation 5);  p(y_t | y_<t, x) = softmax(W_s h̃_t) (equation 6).
 
     Dropout is on embeddings, between layers and on h̃_t before W_s (vertical connections, as in Zaremba et al. 2014,
-    which the paper follows).
+    which the paper follows), not on the h̃_{t-1} that is fed. All parameters begin uniform in [-0.1, 0.1] (section 4.1).
+    The paper reverses its source sentences; here they keep their order.
 
     Args:
         vocabulary: numbers of pieces.

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from nmt.errors import UserError
 
 FORMAT = 1
 _MANIFEST = "manifest.json"
+_STEP = re.compile(r"step-\d+")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,11 @@ class Checkpoint:
         return int(self.directory.name.removeprefix("step-"))
 
     def damage(self) -> str | None:
-        """What is wrong with it, or None."""
+        """What is wrong with it, or None.
+
+        Raises:
+            UserError: if it has a newer format.
+        """
         try:
             manifest = json.loads((self.directory / _MANIFEST).read_text(encoding="utf-8"))
             if manifest["format"] > FORMAT:
@@ -50,7 +56,7 @@ class Checkpoint:
             for name in ("model.safetensors", "training.pt", "state.json"):
                 if _hash(self.directory / name) != manifest["sha256"][name]:
                     return f"{self.directory / name} was cut short or altered"
-        except FileNotFoundError as error:
+        except (FileNotFoundError, IsADirectoryError) as error:
             return f"{error.filename} is missing"
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
             return f"{self.directory / _MANIFEST} was cut short or altered"
@@ -78,8 +84,8 @@ class Checkpoint:
         path = self.directory / "training.pt"
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            raise UserError(f"{path} holds more than tensors and plain values, so it is not loaded") from error
+        except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+            raise UserError(f"{path} is damaged, or holds more than tensors and plain values: it is not loaded") from error
         return state
 
     def state(self) -> dict[str, Any]:
@@ -96,7 +102,7 @@ class Checkpoints:
 
     def all(self) -> list[Checkpoint]:
         """All of them, damaged ones too, oldest first."""
-        return [Checkpoint(path) for path in sorted(self.directory.glob("step-*")) if path.is_dir()]
+        return [Checkpoint(path) for path in sorted(self.directory.glob("step-*")) if _STEP.fullmatch(path.name)]
 
     def find(self, name: str) -> Checkpoint:
         """The checkpoint called `last`, `best` or by its number of updates.
@@ -127,8 +133,8 @@ class Checkpoints:
             raise UserError(f"no checkpoint in {self.directory} is intact ({problems[0]}): start anew in another run_dir")
         return None
 
-    def save(self, model: nn.Module, training: dict[str, Any], state: dict[str, Any], *, best: bool, keep: int) -> None:
-        """Write the checkpoint of `state["updates"]`, point `last` (and `best`) at it, and remove old ones.
+    def save(self, model: nn.Module, training: dict[str, Any], state: dict[str, Any], *, keep: int) -> None:
+        """Write the checkpoint of `state["updates"]`, point the links where the state says, and remove old ones.
 
         It is written under another name, flushed to disk and renamed, so that what has its name is whole.
         """
@@ -148,24 +154,33 @@ class Checkpoints:
             if target.exists():  # a damaged one, or one from before an interruption
                 shutil.rmtree(target)
             scratch.rename(target)
-        except BaseException:
+        except (SafetensorError, RuntimeError) as error:  # how the two libraries report a file that cannot be written
+            raise UserError(f"the checkpoint cannot be written to {self.directory}: {error}; is the disk full?") from error
+        finally:
             shutil.rmtree(scratch, ignore_errors=True)
-            raise
-        self._link("last", target)
-        if best:
-            self._link("best", target)
+        self.point(state)
+        self._prune(state["updates"], keep)
+
+    def point(self, state: dict[str, Any]) -> None:
+        """Let `last` be the checkpoint of this state, and `best` the best one it knows: a kill may have come between."""
+        for name, updates in (("last", state["updates"]), ("best", state["best_update"])):
+            target = self.directory / f"step-{updates:07d}"
+            if target.is_dir():
+                self._link(name, target)
         _flush(self.directory)
-        self._prune(keep)
 
     def _link(self, name: str, target: Path) -> None:
-        scratch = self.directory / f".{name}"
+        scratch, link = self.directory / f".{name}", self.directory / name
         scratch.unlink(missing_ok=True)
+        if link.is_dir() and not link.is_symlink():  # a copy that followed the link
+            shutil.rmtree(link)
         scratch.symlink_to(target.name)
-        scratch.replace(self.directory / name)
+        scratch.replace(link)
 
-    def _prune(self, keep: int) -> None:
-        best = self.directory / "best"
-        kept = {path.name for path in [*(c.directory for c in self.all()[-keep:]), best.resolve()]}
+    def _prune(self, updates: int, keep: int) -> None:
+        """Keep the best and the newest up to `updates`; later ones belong to a future that was given up."""
+        past = [checkpoint for checkpoint in self.all() if checkpoint.updates <= updates]
+        kept = {checkpoint.directory.name for checkpoint in past[-keep:]} | {(self.directory / "best").resolve().name}
         for checkpoint in self.all():
             if checkpoint.directory.name not in kept:
                 shutil.rmtree(checkpoint.directory)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -46,12 +47,20 @@ class Progress:
         """What `state.json` holds."""
         return asdict(self)
 
-    def judge(self, bleu: float, loss: float) -> bool:
-        """Count a validation; True if it is the best so far: the highest dev BLEU, ties by lower dev loss."""
+    @property
+    def epoch(self) -> int:
+        """The epoch of the last update, from 1."""
+        return self.position.epoch + (self.position.update > 0)
+
+    def judge(self, bleu: float, loss: float, *, scheduled: bool) -> bool:
+        """Take in a validation; True if it is the best so far: the highest dev BLEU, ties by lower dev loss.
+
+        Only scheduled validations try patience: one that comes because training stops would not have been, had it gone on.
+        """
         if (bleu, -loss) > (self.best_bleu, -self.best_loss):
             self.best_bleu, self.best_loss, self.best_update, self.bad_validations = bleu, loss, self.updates, 0
             return True
-        self.bad_validations += 1
+        self.bad_validations += scheduled
         return False
 
     def reason_to_stop(self, settings: TrainSettings) -> str | None:
@@ -60,7 +69,7 @@ class Progress:
             return f"train.max_updates={settings.max_updates}"
         if settings.max_epochs is not None and self.position.epoch >= settings.max_epochs:
             return f"train.max_epochs={settings.max_epochs}"
-        if settings.patience is not None and self.bad_validations > settings.patience:
+        if settings.patience is not None and self.bad_validations >= settings.patience:
             return f"no better dev BLEU in {self.bad_validations} validations (train.patience={settings.patience})"
         return None
 
@@ -70,6 +79,10 @@ class Monitor(Protocol):
 
     def update(self, progress: Progress, sums: "Sums", learning_rate: float) -> None:
         """After every update."""
+        ...
+
+    def paused(self) -> AbstractContextManager[None]:
+        """While it is open, time does not count as training."""
         ...
 
 
@@ -111,8 +124,8 @@ class Trainer:
         progress: Progress,
         *,
         monitor: Monitor,
-        validate: Callable[[], bool],
-        save: Callable[[bool], None],
+        validate: Callable[[bool], None],
+        save: Callable[[], None],
     ) -> str:
         """Update until there is a reason to stop, which is returned.
 
@@ -120,8 +133,8 @@ class Trainer:
             data: the sequence of updates.
             progress: where to begin; kept up to date.
             monitor: told of every update.
-            validate: called every `validate_every` updates and at the end; says whether it was the best.
-            save: called with that every `checkpoint_every` updates and after each validation.
+            validate: called every `validate_every` updates with True, and at any other end with False.
+            save: called every `checkpoint_every` updates and after each validation.
         """
         settings = self.settings
         begun, before = time.perf_counter(), progress.seconds
@@ -134,16 +147,17 @@ class Trainer:
             progress.updates += 1
             progress.position = position
             progress.tokens += sums.tokens
-            progress.update_seconds += time.perf_counter() - update_begun
-            progress.seconds = before + time.perf_counter() - begun
             monitor.update(progress, sums, rate)
+            progress.update_seconds += time.perf_counter() - update_begun
 
-            best = None
-            if progress.updates % settings.validate_every == 0 or progress.reason_to_stop(settings):
-                best = validate()
+            scheduled = progress.updates % settings.validate_every == 0
+            validated = scheduled or progress.reason_to_stop(settings) is not None
+            with monitor.paused():
+                if validated:
+                    validate(scheduled)
                 progress.seconds = before + time.perf_counter() - begun
-            if best is not None or progress.updates % settings.checkpoint_every == 0:
-                save(bool(best))
+                if validated or progress.updates % settings.checkpoint_every == 0:
+                    save()
         updates.close()
         return reason
 

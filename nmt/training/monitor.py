@@ -4,6 +4,8 @@ import json
 import logging
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +39,7 @@ class RunMonitor:
         self._log_every = log_every
         _forget_after(directory / "metrics.jsonl", updates)
         self._metrics = (directory / "metrics.jsonl").open("a", encoding="utf-8")
-        purge = updates + 1 if updates else None
-        self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=purge)
+        self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=updates + 1)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -69,7 +70,6 @@ class RunMonitor:
         self._bar.update(self._task, completed=progress.updates)
         if progress.updates % self._log_every:
             return
-        now = time.perf_counter()
         tokens = sum(s.tokens for s in self._sums)
         loss, nll, norm = (_total([getattr(s, name) for s in self._sums]) for name in ("loss", "nll", "gradient_norm"))
         figures = {
@@ -78,12 +78,19 @@ class RunMonitor:
             "train/learning_rate": learning_rate,
             "train/gradient_norm": norm / len(self._sums),
             "train/padding": sum(s.padding for s in self._sums) / len(self._sums),
-            "speed/target_tokens_per_second": tokens / (now - self._since),
+            "speed/target_tokens_per_second": tokens / ((now := time.perf_counter()) - self._since),
         }
         self._sums, self._since = [], now
         self.write("train", progress.updates, figures)
         speed = figures["speed/target_tokens_per_second"]
         self._bar.update(self._task, figures=f"loss {figures['train/loss']:.3f}  {speed:,.0f} tokens/s")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """While it is open, time does not count as training."""
+        begun = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - begun
 
     def validation(self, updates: int, figures: dict[str, float], samples: str, pictures: "dict[str, Figure]") -> None:
         """A validation: figures, sample translations and attention pictures by name."""
@@ -92,8 +99,6 @@ class RunMonitor:
         for name, figure in pictures.items():
             self._board.add_figure(name, figure, updates)
         self._board.flush()
-        self._since = time.perf_counter()
-        self._sums = []
 
     def write(self, kind: str, updates: int, figures: dict[str, Any]) -> None:
         """One line in metrics.jsonl, and its numbers in TensorBoard."""
@@ -113,10 +118,12 @@ def _forget_after(path: Path, updates: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").split("\n"):
+    for line in path.read_bytes().split(b"\n"):
         try:
             if line and json.loads(line)["update"] <= updates:
-                kept.append(line + "\n")
-        except json.JSONDecodeError:
+                kept.append(line + b"\n")
+        except (ValueError, KeyError, TypeError):  # cut, or none of ours
             continue
-    path.write_text("".join(kept), encoding="utf-8")
+    scratch = path.with_name(f".{path.name}")
+    scratch.write_bytes(b"".join(kept))
+    scratch.replace(path)

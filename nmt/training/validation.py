@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
 from nmt.data.batches import Batch, collate, plan
 from nmt.data.store import SIDES, IdStore
 from nmt.decoding.translator import Translator, evaluating
@@ -62,15 +60,9 @@ def samples(sources: Sequence[str], references: Sequence[str], hypotheses: Seque
     return "\n".join(cells)
 
 
-def in_order(store: IdStore, tokens: int) -> list[Batch]:
+def dev_batches(store: IdStore, tokens: int) -> list[Batch]:
     """All pairs of a split in batches, always the same."""
     lengths = {side: store.lengths[side] + 1 for side in SIDES}
     budget = max(tokens, int(lengths["src"].max()), int(lengths["tgt"].max()))
     batches = plan(lengths["src"], lengths["tgt"], tokens=budget, seed=0, epoch=0)
     return [collate(*([store.ids(n, side) for n in numbers.tolist()] for side in SIDES)) for numbers in batches]
-
-
-def use_threads(count: int | None) -> None:
-    """Let torch use so many CPU threads."""
-    if count is not None:
-        torch.set_num_threads(count)

@@ -57,8 +57,8 @@ def test_free_text_reaches_hydra_as_it_was_typed(text: str) -> None:
 
 
 def test_positional_runs_become_the_run_key() -> None:
-    assert cli._named("evaluate", ["runs/x", "split=dev"]) == ["run=runs/x", "split=dev"]
+    assert cli._named("evaluate", ["runs/x", "split=dev"]) == ["split=dev", "run=runs/x"]
     assert cli._named("translate", ["/a b/c = d"]) == ["run=/a b/c = d"]
-    assert cli._named("evaluate", ["+data.test=x", "~decode", "my-run"]) == ["run=my-run", "+data.test=x", "~decode"]
-    assert cli._named("translate", ["--cfg", "job", "runs/x"]) == ["run=runs/x", "--cfg", "job"]
+    assert cli._named("evaluate", ["+data.test=x", "~decode", "my-run"]) == ["+data.test=x", "~decode", "run=my-run"]
+    assert cli._named("translate", ["--cfg", "job", "runs/x"]) == ["--cfg", "job", "run=runs/x"]
     assert cli._named("train", ["model=luong"]) == ["model=luong"]

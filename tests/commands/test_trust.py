@@ -122,7 +122,7 @@ def test_a_pickle_in_a_checkpoint_runs_nothing(tmp_path: Path, tokenizer: Tokeni
     config = compose("train", ["model=transformer_tiny"])
     run = Run.create(tmp_path / "run", config, tokenizer, {})
     model = run.build_model()
-    run.checkpoints.save(model, {"optimizer": {}}, {"updates": 1}, best=True, keep=1)
+    run.checkpoints.save(model, {"optimizer": {}}, {"updates": 1, "best_update": 1}, keep=1)
     checkpoint = run.checkpoints.find("best")
     torch.save({"optimizer": Bomb(tmp_path / "owned")}, checkpoint.directory / "training.pt")
     with pytest.raises(UserError, match="more than tensors"):

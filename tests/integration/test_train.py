@@ -37,7 +37,14 @@ def test_training_leaves_a_complete_run(trained) -> None:
         assert (run / name).stat().st_size > 0, name
     assert (run / "checkpoints" / "last").resolve().name == "step-0000060"
     assert (run / "checkpoints" / "best" / "model.safetensors").exists()
-    for wanted in ("transformer", "dev BLEU", "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:", "test chrF", "target tokens/s", "60"):
+    for wanted in (
+        "transformer",
+        "dev BLEU",
+        "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:",
+        "test chrF",
+        "target tokens/s",
+        "60",
+    ):
         assert wanted in done.stdout, wanted
 
 

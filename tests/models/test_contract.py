@@ -254,3 +254,21 @@ def test_the_papers_models_have_the_papers_sizes(compose_model: Compose, name: s
 
 def test_transformer_base_has_63_million_parameters() -> None:
     assert transformer_size(37000, 512, 2048, 6) == 63_082_496
+
+
+@pytest.mark.parametrize("override", [f"model={path.stem}" for path in YAMLS])
+def test_bf16_autocast_stays_close_to_float32_in_training_and_search(compose_model: Compose, override: str) -> None:
+    model = built(shrunk(compose_model(override)))
+    src, tgt_in, mask = batch()
+    expected = model(src, tgt_in, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        features = model(src, tgt_in, mask)
+        features.float().square().sum().backward()
+        memory = model.encode(src, mask)
+        state, steps = model.start(memory), []
+        for column in tgt_in.split(1, dim=1):
+            step, state = model.step(column, state, memory)
+            steps.append(step)
+    for found in (features, torch.cat(steps, dim=1)):
+        assert (found.float() - expected).norm() < 0.1 * expected.norm()
+    assert all(parameter.grad is not None for name, parameter in model.named_parameters() if not name.startswith("output"))

@@ -34,9 +34,9 @@ def unit(sums: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     return torch.sigmoid(o) * torch.tanh(c), c
 
 
-def read(lstm: nn.LSTM, suffix: str, inputs: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+def read(lstm: nn.LSTM, direction: str, inputs: list[Tensor]) -> tuple[list[Tensor], Tensor]:
     """The states of one layer in one direction, in the order of the inputs, and its last c."""
-    W, U, b, d = (getattr(lstm, f"{name}_{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    W, U, b, d = (getattr(lstm, f"{name}_l0{direction}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     h = c = torch.zeros(lstm.hidden_size)
     states = []
     for x in inputs:
@@ -48,11 +48,11 @@ def read(lstm: nn.LSTM, suffix: str, inputs: list[Tensor]) -> tuple[list[Tensor]
 def encoded(encoder: StackedLSTM, inputs: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """The top states h̄_s, and the last h and c of each layer."""
     hs, cs = [], []
-    for layer in range(3):
-        states, c = read(encoder.lstm, f"l{layer}", inputs)
+    for lstm in encoder.layers:
+        states, c = read(lstm, "", inputs)
         h = states[-1]
-        if encoder.lstm.bidirectional:
-            back, back_c = read(encoder.lstm, f"l{layer}_reverse", inputs[::-1])
+        if lstm.bidirectional:
+            back, back_c = read(lstm, "_reverse", inputs[::-1])
             h, c = torch.cat([h, back[-1]]), torch.cat([c, back_c])
             states = [torch.cat(pair) for pair in zip(states, back[::-1], strict=True)]
         hs.append(h)
@@ -120,20 +120,12 @@ def test_the_encoder_equals_stacked_lstms_written_out(bidirectional: bool) -> No
         torch.testing.assert_close([h[row], c[row]], [torch.stack(hs), torch.stack(cs)], rtol=0, atol=1e-9)
 
 
-def test_an_lstm_remembers_at_first() -> None:
-    model = Luong(
-        Vocabulary(11, 13, joint=False),
-        attention=General,
-        embedding_dim=6,
-        hidden_dim=HIDDEN,
-        layers=2,
-        dropout=0.0,
-        bidirectional=False,
-    )
-    for cell in model.cells:
-        i, f, g, o = cell.b.chunk(4)
-        assert f.eq(1).all()
-        assert torch.cat([i, g, o]).eq(0).all()
+def test_all_parameters_begin_as_in_the_paper() -> None:
+    sizes = {"embedding_dim": 6, "hidden_dim": 60, "layers": 2, "dropout": 0.0, "bidirectional": False}
+    model = Luong(Vocabulary(11, 13, joint=False), attention=General, **sizes)
+    everything = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+    assert 0.0999 < everything.abs().max() <= 0.1
+    assert everything.std() == pytest.approx(0.2 / 12**0.5, rel=0.02)
 
 
 def test_two_directions_need_an_even_width() -> None:

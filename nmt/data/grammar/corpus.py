@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt.data.corpus import Corpus
+from nmt.data.corpus import SPLITS, Corpus, check_languages
 from nmt.data.grammar import english, german
 from nmt.data.grammar.features import Concept, Sentence, Token
 from nmt.data.grammar.sampler import Sampler
 from nmt.errors import UserError
 
-SPLITS = ("train", "dev", "test")
 LANGUAGES = (("en", "de"), ("de", "en"))
 WORDS = range(3, 26)
 TOKEN = re.compile(r"\w+(?:'\w+)*|[^\w\s]")
@@ -55,6 +54,7 @@ class GrammarCorpus(Corpus):
     def __init__(
         self, *, src: str, tgt: str, train_pairs: int, dev_pairs: int, test_pairs: int, seed: int, max_length: int
     ) -> None:
+        check_languages(src, tgt, max_length)
         if (src, tgt) not in LANGUAGES:
             raise UserError(
                 f"data=grammar has English and German only, but data.src is {src} and data.tgt is {tgt}: "
