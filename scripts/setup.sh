@@ -23,7 +23,7 @@ set_up() {
   "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
     fail "$python is not Python 3.11 or newer: name one with PYTHON=/path/to/python"
   wanted="$extras $("$python" -V) $(cksum <pyproject.toml)"
-  [ "$(cat .venv/installed 2>/dev/null)" = "$wanted" ] && return
+  grep -qxF -- "$wanted" .venv/installed 2>/dev/null && return
   if ! [ -x .venv/bin/pip ] || [ "$(.venv/bin/python -V)" != "$("$python" -V)" ]; then
     say "Making a virtual environment in .venv ($("$python" -V))"
     "$python" -m venv --clear .venv || fail "$python cannot make a virtual environment (on Debian: apt install python3-venv)"
@@ -31,5 +31,5 @@ set_up() {
   .venv/bin/python -c 'import torch' 2>/dev/null || install_torch
   say "Installing nmt and what it needs (about a minute)"
   .venv/bin/pip install --quiet --disable-pip-version-check --editable ".$extras" || fail "the installation failed"
-  printf '%s' "$wanted" >.venv/installed
+  printf '%s\n' "$wanted" >>.venv/installed
 }
