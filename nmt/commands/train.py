@@ -211,7 +211,12 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
         ("dev BLEU", f"{progress.best_bleu:.2f}"),
     ]
     if "test" in corpus.splits():
-        scores = evaluate_split(run, corpus, "test", run.translator(checkpoint="best", device=str(device)))
+        scores = evaluate_split(
+            run,
+            corpus,
+            "test",
+            run.translator(checkpoint=str(run.checkpoints.best_intact(log.warning).updates), device=str(device)),
+        )
         log.info(f"test BLEU {scores['bleu'].score:.2f}  chrF {scores['chrf'].score:.2f}")
         rows += [
             (f"test {name}", f"{scores[key].score:.2f}\n{scores[key].signature}")

@@ -133,6 +133,22 @@ class Checkpoints:
             raise UserError(f"no checkpoint in {self.directory} is intact ({problems[0]}): start anew in another run_dir")
         return None
 
+    def best_intact(self, report: Callable[[str], None]) -> Checkpoint:
+        """The best checkpoint; where it is damaged or gone, the newest intact one, and that is reported.
+
+        Raises:
+            UserError: if none is intact.
+        """
+        best = Checkpoint((self.directory / "best").resolve())
+        problem = best.damage()
+        if problem is None:
+            return best
+        newest = self.newest_intact(report)
+        if newest is None:
+            raise UserError(f"there is no checkpoint in {self.directory}")
+        report(f"{problem}: taking the newest intact checkpoint, of update {newest.updates}, for the best")
+        return newest
+
     def save(self, model: nn.Module, training: dict[str, Any], state: dict[str, Any], *, keep: int) -> None:
         """Write the checkpoint of `state["updates"]`, point the links where the state says, and remove old ones.
 

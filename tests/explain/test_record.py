@@ -1,0 +1,60 @@
+"""Recording attention, and the picture of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from nmt.components import build_model
+from nmt.explain.plots import heat_map
+from nmt.explain.record import cross_attention_map, record_attention
+from nmt.models.attention import MultiHead
+from nmt.models.seq2seq import Seq2Seq, Vocabulary
+from nmt.vocabulary import BOS, EOS
+
+
+@pytest.fixture(params=["bahdanau", "luong", "transformer"])
+def model(request: pytest.FixtureRequest, compose_model: Callable[..., dict[str, Any]]) -> Seq2Seq:
+    torch.manual_seed(1)
+    return build_model(compose_model(f"model={request.param}_tiny"), Vocabulary(13, 13, joint=True)).eval()
+
+
+def test_the_map_has_a_row_per_target_piece_and_each_sums_to_one(model: Seq2Seq) -> None:
+    weights = cross_attention_map(model, [4, 5, 6, 7], [8, 9])
+    assert weights is not None
+    assert weights.shape == (3, 5)
+    torch.testing.assert_close(weights.sum(1), torch.ones(3))
+    assert weights.min() >= 0
+
+
+def test_the_map_is_the_mean_of_what_was_recorded_and_recording_changes_no_feature(model: Seq2Seq) -> None:
+    src, tgt_in = torch.tensor([[4, 5, 6, EOS]]), torch.tensor([[BOS, 8, 9]])
+    mask = torch.ones_like(src, dtype=torch.bool)
+    plain = model(src, tgt_in, mask)
+    with record_attention(model) as maps:
+        recorded = model(src, tgt_in, mask)
+    torch.testing.assert_close(recorded, plain, rtol=1e-5, atol=1e-5)
+    names = {name for name, module in model.named_modules() if module in model.cross_attention()}
+    assert names <= set(maps)
+    layers = [torch.cat(maps[name], dim=-2) for name in names]
+    mean = sum(layer.reshape(-1, 3, 4).mean(0) for layer in layers) / len(layers)
+    found = cross_attention_map(model, [4, 5, 6], [8, 9])
+    torch.testing.assert_close(found, mean)
+    heads = [module for module in model.modules() if isinstance(module, MultiHead)]
+    assert len(maps) == (len(heads) or 1)
+
+
+def test_nothing_is_recorded_once_it_is_closed(model: Seq2Seq) -> None:
+    with record_attention(model) as maps:
+        pass
+    cross_attention_map(model, [4], [5])
+    assert maps == {}
+
+
+def test_the_picture_shows_the_weights_under_the_pieces() -> None:
+    weights = torch.tensor([[0.25, 0.5, 0.25], [1.0, 0.0, 0.0]])
+    (axes,) = heat_map(weights, ["▁a", "$b$", "</s>"], ["▁x", "</s>"]).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["▁a", r"\$b\$", "</s>"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["▁x", "</s>"]
+    assert axes.images[0].get_array().tolist() == weights.tolist()

@@ -1,0 +1,143 @@
+"""Checkpoints are whole or not believed."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from nmt.errors import UserError
+from nmt.training.checkpoint import Checkpoints
+
+FILES = ["model.safetensors", "training.pt", "state.json", "manifest.json"]
+
+
+def model(value: float) -> nn.Linear:
+    linear = nn.Linear(3, 2)
+    nn.init.constant_(linear.weight, value)
+    return linear
+
+
+def save(checkpoints: Checkpoints, updates: int, best: int, keep: int = 3) -> None:
+    state: dict[str, Any] = {"updates": updates, "best_update": best}
+    checkpoints.save(model(updates), {"optimizer": {"step": torch.tensor(updates)}}, state, keep=keep)
+
+
+def names(checkpoints: Checkpoints) -> list[int]:
+    return [checkpoint.updates for checkpoint in checkpoints.all()]
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Checkpoints:
+    made = Checkpoints(tmp_path / "checkpoints")
+    for updates in (10, 20, 30):
+        save(made, updates, best=20)
+    return made
+
+
+def test_a_checkpoint_gives_back_what_was_saved(checkpoints: Checkpoints) -> None:
+    loaded = model(0)
+    checkpoints.find("20").load_model(loaded)
+    assert loaded.weight.eq(20).all()
+    assert checkpoints.find("last").updates == 30
+    assert checkpoints.find("best").updates == 20
+    assert checkpoints.find("30").training()["optimizer"]["step"] == 30
+    assert checkpoints.find("10").state() == {"updates": 10, "best_update": 20}
+
+
+def test_an_unknown_checkpoint_lists_those_there_are(checkpoints: Checkpoints) -> None:
+    with pytest.raises(UserError, match=r"checkpoint=7 is not in .*: best, last, 10, 20, 30"):
+        checkpoints.find("7")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", ["cut", "altered", "missing"])
+def test_a_damaged_file_is_named_and_the_checkpoint_before_it_is_used(checkpoints: Checkpoints, name: str, damage: str) -> None:
+    path = checkpoints.directory / "step-0000030" / name
+    content = path.read_bytes()
+    match damage:
+        case "cut":
+            path.write_bytes(content[: len(content) // 2])
+        case "altered":
+            path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+        case "missing":
+            path.unlink()
+    told: list[str] = []
+    found = checkpoints.newest_intact(told.append)
+    assert found is not None
+    assert found.updates == 20
+    assert len(told) == 1
+    assert "step-0000030" in told[0]
+    if damage != "altered" or name != "manifest.json":  # a bit of a checksum accuses the file that it belongs to
+        assert name in told[0]
+    with pytest.raises(UserError, match="step-0000030"):
+        checkpoints.find("last").load_model(model(0))
+
+
+def test_nothing_but_damaged_checkpoints_is_an_error_and_none_at_all_is_a_new_run(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    for checkpoint in checkpoints.all():
+        (checkpoint.directory / "training.pt").write_bytes(b"")
+    with pytest.raises(UserError, match=r"no checkpoint in .* is intact"):
+        checkpoints.newest_intact(lambda _: None)
+    assert Checkpoints(tmp_path / "nowhere").newest_intact(lambda _: None) is None
+
+
+def test_the_newest_and_the_best_are_kept(checkpoints: Checkpoints) -> None:
+    save(checkpoints, 40, best=20, keep=2)
+    assert names(checkpoints) == [20, 30, 40]
+    save(checkpoints, 50, best=50, keep=1)
+    assert names(checkpoints) == [50]
+
+
+def test_checkpoints_of_a_future_that_was_given_up_go(checkpoints: Checkpoints) -> None:
+    save(checkpoints, 25, best=20, keep=1)
+    assert names(checkpoints) == [20, 25]
+    assert checkpoints.find("last").updates == 25
+
+
+def test_links_that_a_kill_left_behind_are_mended_from_the_state(checkpoints: Checkpoints) -> None:
+    for name, wrong in (("last", "step-0000010"), ("best", "step-0000099")):
+        (checkpoints.directory / name).unlink()
+        (checkpoints.directory / name).symlink_to(wrong)
+    checkpoints.point({"updates": 30, "best_update": 20})
+    assert (checkpoints.find("last").updates, checkpoints.find("best").updates) == (30, 20)
+
+
+def test_links_that_a_copy_turned_into_folders_become_links_again(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(checkpoints.directory, copy, symlinks=False)
+    copied = Checkpoints(copy)
+    save(copied, 40, best=40)
+    assert (copy / "last").is_symlink()
+    assert copied.find("best").updates == 40
+
+
+def test_a_failed_write_leaves_the_checkpoints_as_they_were(checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nmt.training.checkpoint.torch.save", full)
+    with pytest.raises(OSError, match="No space left"):
+        save(checkpoints, 40, best=40)
+    assert names(checkpoints) == [10, 20, 30]
+    assert sorted(path.name for path in checkpoints.directory.iterdir()) == [
+        "best",
+        "last",
+        "step-0000010",
+        "step-0000020",
+        "step-0000030",
+    ]
+
+
+def test_a_damaged_best_checkpoint_is_replaced_by_the_newest_intact_one(checkpoints: Checkpoints) -> None:
+    told: list[str] = []
+    assert checkpoints.best_intact(told.append).updates == 20
+    assert told == []
+    (checkpoints.directory / "step-0000020" / "model.safetensors").write_bytes(b"cut")
+    assert checkpoints.best_intact(told.append).updates == 30
+    assert "step-0000020" in told[0]
+    assert "update 30" in told[0]
