@@ -1,6 +1,5 @@
 """`nmt COMMAND key=value …`: finds the command and hands over to Hydra. Nothing heavy is imported before it is needed."""
 
-import errno
 import os
 import re
 import sys
@@ -51,11 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     except UnicodeEncodeError:
         return _fail(command, "an argument is not valid UTF-8")
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print(f"nmt {command}: interrupted{'; the same command continues the run' * (command == 'train')}", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
 
 
 def _help() -> str:
@@ -117,7 +113,7 @@ def _run(command: str, overrides: list[str]) -> int:
     except (HydraException, OmegaConfBaseException) as error:
         if asked == "1":
             raise
-        return _fail(command, _one_line(error))
+        return _fail(command, _one_line(command, error))
     except SystemExit as end:
         return int(end.code or 0)
     finally:
@@ -137,6 +133,9 @@ def _task(command: str, *, with_traceback: bool) -> Callable[[Any], Any]:
         try:
             plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
             return importlib.import_module(f"nmt.commands.{command}").main(plain)
+        except BrokenPipeError:  # whoever read the output has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
         except (MissingMandatoryValue, UserError, OSError) as error:
             message = _message(error)
             if with_traceback or message is None:
@@ -151,8 +150,7 @@ def _message(error: Exception) -> str | None:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError):
-        mendable = error.errno is not None and error.errno != errno.EPIPE
-        return f"{error.strerror}: {error.filename or 'while writing a file'}" if mendable else None
+        return f"{error.strerror}: {error.filename or 'while writing a file'}" if error.errno is not None else None
     key = getattr(error, "full_key", None)
     return f"{key} has no default: set {key}=…"
 
@@ -170,10 +168,18 @@ def _with_attention() -> list[str]:
     return [file.stem for file in files if "- attention:" in file.read_text(encoding="utf-8")]
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(command: str, error: Exception) -> str:
     """The message of an error without Hydra's advice about its own grammar."""
     if "model/attention" in str(error):
         return f"model/attention= is a choice of the recurrent models ({', '.join(_with_attention())}), not of this one"
+    if unknown := re.search(r"Could not override '([^']+)'", str(error)):
+        from difflib import get_close_matches
+
+        from nmt.config import all_keys
+
+        near = get_close_matches(unknown[1], all_keys(command), n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        return f"there is no key {unknown[1]}: {hint}nmt {command} --cfg job shows them all"
     lines = [line.strip() for line in str(error).split("\n")]
     useful = [line for line in lines if line and not line.startswith(("See https", "To append", "full_key", "object_type"))]
     return " ".join(useful)

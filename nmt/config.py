@@ -163,6 +163,24 @@ def compose(command: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     return dict(plain)
 
 
+def all_keys(command: str) -> list[str]:
+    """The dotted keys of a command, with its default choices."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import OmegaConf
+
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(config_directory()), version_base="1.3"):
+        plain = OmegaConf.to_container(hydra.compose(command), resolve=False)
+    return _dotted(plain)
+
+
+def _dotted(value: Any, prefix: str = "") -> list[str]:
+    if not isinstance(value, dict):
+        return []
+    return [key for name, item in value.items() for key in (f"{prefix}{name}", *_dotted(item, f"{prefix}{name}."))]
+
+
 def free_keys(schema: Any = TrainConfig, prefix: str = "") -> set[str]:
     """The dotted keys that may change when a run continues."""
     keys = set()

@@ -36,8 +36,8 @@ def error_of(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("override", "pattern"),
     [
-        ("train.max_update=5", r"train.*max_update"),
-        ("modle=luong", r"modle"),
+        ("train.max_update=5", r"there is no key train\.max_update: did you mean train\.max_updates\?"),
+        ("modle=luong", r"there is no key modle: did you mean model\?"),
         ("model=lstm", r"model.*lstm"),
         ("model.widht=5", r"widht"),
         ("train.max_updates=many", r"train\.max_updates.*many"),
