@@ -1,10 +1,18 @@
 """Recurrent encoders: embedded source to one state per position, and the states that start the decoder."""
 
+from typing import cast
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.models.cells import GRUCell
+
+SHUT = 1e3
+"""A sum at which a gate is shut, or with the other sign open, to the last bit."""
+
+ALIGNMENT = 16
+"""Widths of which the library is fast are multiples of this."""
 
 
 class BidirectionalGRU(nn.Module):
@@ -44,7 +52,6 @@ class StackedLSTM(nn.Module):
     """A stack of LSTM layers (Luong et al. 2015, section 4.1), read left to right or in both directions.
 
     One library call per layer; dropout between them is ours, because cuDNN's keeps a random state that no checkpoint holds.
-    The lengths that packing needs are the one wait for the device in a training step.
 
     Args:
         input_dim: width of the embeddings.
@@ -65,13 +72,34 @@ class StackedLSTM(nn.Module):
 
     def forward(self, embedded: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """States (B, S, n) of embeddings (B, S, E) with their mask, and the last h and c of each layer, (B, L, n)."""
-        lengths = mask.sum(1).cpu()
-        states, last = embedded, []
+        ends = (mask.sum(1) - 1).view(-1, 1, 1)  # (B, 1, 1)
+        states, last_h, last_c = embedded, [], []
         for number, layer in enumerate(self.layers):
             below = self.dropout(states) if number else states
-            packed = pack_padded_sequence(below, lengths, batch_first=True, enforce_sorted=False)
-            outputs, final = layer(packed)
-            states, _ = pad_packed_sequence(outputs, batch_first=True, total_length=embedded.size(1))
-            last.append([x.transpose(0, 1).flatten(1) for x in final])  # directions side by side, (B, n)
-        h, c = (torch.stack(layers, dim=1) for layers in zip(*last, strict=True))
-        return states, h, c
+            states, h, c = read_holding_at_padding(cast(nn.LSTM, layer), below, mask)
+            ahead = states[..., : h.size(-1)]
+            last = ahead.gather(1, ends.expand(-1, -1, ahead.size(2))).squeeze(1)
+            last_h.append(torch.cat([last, *h[1:]], dim=-1))  # directions side by side, (B, n)
+            last_c.append(c.transpose(0, 1).flatten(1))
+        return states, torch.stack(last_h, dim=1), torch.stack(last_c, dim=1)
+
+
+def read_holding_at_padding(lstm: nn.LSTM, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """One LSTM layer over padded x (B, S, E) as one library call, in which c does not change at padding.
+
+    An input more, 1 at padding, closes the input gate and opens the forget gate there. So the last c is that of the last
+    real piece, and a backward reading reaches its first real piece with c = h = 0, as if sentences were packed, but in
+    half the time. (The input is ALIGNMENT wider: of odd widths the library is slow.)
+
+    Returns:
+        States (B, S, n), of which those at padding mean nothing, and the last h and c, (directions, B, n / directions);
+        a forward h is that of the last position, padding or not.
+    """
+    gates = x.new_tensor([-SHUT, SHUT, 0.0, 0.0])  # input, forget, cell, output
+    hold = F.pad(gates.repeat_interleave(lstm.hidden_size).unsqueeze(1), (0, ALIGNMENT - 1))
+    weights = [torch.cat([w, hold], 1) if name.startswith("weight_ih") else w for name, w in lstm.named_parameters()]
+    padding = F.pad((~mask).unsqueeze(-1).to(x.dtype), (0, ALIGNMENT - 1))
+    zero = x.new_zeros(2 if lstm.bidirectional else 1, x.size(0), lstm.hidden_size)
+    inputs = torch.cat([x, padding], dim=-1)
+    states, h, c = torch.lstm(inputs, (zero, zero), weights, True, 1, 0.0, lstm.training, lstm.bidirectional, True)
+    return states, h, c
