@@ -310,7 +310,8 @@ def test_a_data_set_without_a_row_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert failure("a/b") == "a/b (train) is empty"
 
 
-def test_a_name_that_can_be_no_data_set_is_told(tmp_path: Path) -> None:
+def test_a_name_that_can_be_no_data_set_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where no folder has one of these names
     for name in (None, ""):
         assert "data.name=ORG/NAME" in failure(name)
     file = tmp_path / "x.jsonl"
