@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nmt.models.attention import MultiHead
+from nmt.models.multihead import MultiHead
 from nmt.models.seq2seq import Memory, Seq2Seq, State, Vocabulary, check_sizes
 
 

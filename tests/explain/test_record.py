@@ -9,7 +9,7 @@ import torch
 from nmt.components import build_model
 from nmt.explain.plots import heat_map
 from nmt.explain.record import cross_attention_map, record_attention
-from nmt.models.attention import MultiHead
+from nmt.models.multihead import MultiHead
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 from nmt.vocabulary import BOS, EOS
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nmt.explain.record import record_attention
-from nmt.models.attention import MultiHead, listening
+from nmt.models.attention import listening
+from nmt.models.multihead import MultiHead
 from nmt.models.seq2seq import Vocabulary
 from nmt.models.transformer import DecoderLayer, EncoderLayer, Transformer, sinusoids
 from nmt.vocabulary import BOS, PAD
