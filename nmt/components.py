@@ -16,7 +16,9 @@ import torch
 
 from nmt.data.corpus import Corpus
 from nmt.errors import UserError
-from nmt.models.attention import Score
+from nmt.models.attention import Attention
+from nmt.models.encoder import Encoder
+from nmt.models.scores import HeadScore, Score
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 
 Spec = Mapping[str, Any]
@@ -58,7 +60,9 @@ def _is_subclass(parent: type) -> Callable[[Any], bool]:
 _ROLES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "data": ("nmt.data.", _is_subclass(Corpus)),
     "model": ("nmt.models.", _is_subclass(Seq2Seq)),
-    "attention": ("nmt.models.", _is_subclass(Score)),
+    "encoder": ("nmt.models.", _is_subclass(Encoder)),
+    "attention": ("nmt.models.", _is_subclass(Attention)),
+    "score": ("nmt.models.", lambda target: _is_subclass(Score)(target) or _is_subclass(HeadScore)(target)),
     "optimizer": ("torch.optim.", _is_subclass(torch.optim.Optimizer)),
     "schedule": ("nmt.training.schedules", inspect.isfunction),
 }

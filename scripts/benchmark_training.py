@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Training speed: real target tokens per second of three models on line-aligned text, as one JSON line each.
 
-    scripts/benchmark_training.py --train DIR/train --src de --tgt en [--sizes T B L] [--updates 60] [--rounds 2]
+    scripts/benchmark_training.py --train DIR/train --src de --tgt en [--sizes T B L U] [--updates 60] [--rounds 2]
         [--peer 'COMMAND']
 
 The models, about 2,000 real target tokens an update, joint BPE of 8,000 pieces, dropout 0.1, label smoothing 0.1, Adam:
@@ -9,6 +9,7 @@ The models, about 2,000 real target tokens an update, joint BPE of 8,000 pieces,
 T  Transformer, 3 + 3 layers, dim 256, feed-forward 1,024, 4 heads, tied embeddings
 B  Bahdanau, GRU 256 + 256 and 512, embeddings 256, maxout of 512, so that the projection is as wide as other toolkits'
 L  Luong general, LSTM of 2 layers of 512, embeddings 256, input feeding
+U  the same without input feeding
 
 Tokens per second = target pieces and ends of sentence that enter the loss / wall time, batches included, padding left out,
 the first third of the updates left out. COMMAND is another trainer to measure beside it: it runs once a round, must print a
@@ -39,6 +40,7 @@ SIZES = {
     "T": ["model=transformer", "model.dropout=0.1"],
     "B": ["model=bahdanau", "model.dropout=0.1", "model.maxout_dim=512"],
     "L": ["model=luong", "model.dropout=0.1"],
+    "U": ["model=luong", "model.dropout=0.1", "model.input_feeding=false"],
 }
 
 

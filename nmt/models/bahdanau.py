@@ -3,17 +3,18 @@
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nmt.models.attention import Attention, Score
-from nmt.models.cells import GRUCell
-from nmt.models.encoder import BidirectionalGRU
-from nmt.models.seq2seq import Memory, Seq2Seq, State, Vocabulary, check_sizes
+from nmt.models.attention import Attention
+from nmt.models.cells import cell_named
+from nmt.models.deferred import RecurrentLinear, one_gradient_product
+from nmt.models.encoder import DecoderShape
+from nmt.models.recurrent import EncoderFactory, Maxout, RecurrentModel
+from nmt.models.seq2seq import Memory, State, Vocabulary, check_sizes
 
 
-class Bahdanau(Seq2Seq):
-    """The model of appendix A, in its letters (biases, which the paper leaves out, are in `W`, `W_s` and `V_o`).
+class Bahdanau(RecurrentModel):
+    """The model of appendix A, in its letters (biases, which the paper leaves out, are in the W of the cells and in W_s, V_o).
 
     Encoder: h_j = [→h_j; ←h_j], a bidirectional GRU.
     Decoder: s_0 = tanh(W_s ←h_1);  c_i = Σ_j α_ij h_j with α_i = softmax(e_i), e_ij = a(s_{i-1}, h_j);
@@ -26,9 +27,10 @@ class Bahdanau(Seq2Seq):
 
     Args:
         vocabulary: numbers of pieces.
-        attention: makes the score from (query width, key width).
+        encoder: makes the encoder; the last summary of its readings stands for ←h_1.
+        attention: makes a from (query width, key width).
+        cell: `gru`, or `lstm`, which section A.1.1 allows.
         embedding_dim: width m of the embeddings.
-        encoder_dim: width of the encoder's states in each direction; h_j is twice as wide.
         hidden_dim: width n of the decoder's states.
         maxout_dim: width l of t_i.
         dropout: probability.
@@ -38,30 +40,22 @@ class Bahdanau(Seq2Seq):
         self,
         vocabulary: Vocabulary,
         *,
-        attention: Callable[[int, int], Score],
+        encoder: EncoderFactory,
+        attention: Callable[[int, int], Attention],
+        cell: str,
         embedding_dim: int,
-        encoder_dim: int,
         hidden_dim: int,
         maxout_dim: int,
         dropout: float,
     ) -> None:
-        super().__init__()
-        check_sizes(
-            dropout=dropout, embedding_dim=embedding_dim, encoder_dim=encoder_dim, hidden_dim=hidden_dim, maxout_dim=maxout_dim
-        )
-        self.dropout = dropout
-        key_dim = 2 * encoder_dim
-        self.src_embedding = nn.Embedding(vocabulary.src, embedding_dim)
-        self.tgt_embedding = nn.Embedding(vocabulary.tgt, embedding_dim)
-        self.encoder = BidirectionalGRU(embedding_dim, encoder_dim)
-        self.W_s = nn.Linear(encoder_dim, hidden_dim)
-        self.attention = Attention(attention(hidden_dim, key_dim))
-        self.W = nn.Linear(embedding_dim, 3 * hidden_dim)  # W_z, W_r and W
-        self.C = nn.Linear(key_dim, 3 * hidden_dim, bias=False)  # C_z, C_r and C
-        self.cell = GRUCell(hidden_dim)
-        self.U_o = nn.Linear(hidden_dim, 2 * maxout_dim, bias=False)
-        self.V_o = nn.Linear(embedding_dim, 2 * maxout_dim)
-        self.C_o = nn.Linear(key_dim, 2 * maxout_dim, bias=False)
+        check_sizes(dropout=dropout, embedding_dim=embedding_dim, hidden_dim=hidden_dim, maxout_dim=maxout_dim)
+        super().__init__(vocabulary, encoder, DecoderShape(embedding_dim, hidden_dim, 1, cell, dropout))
+        key_dim = self.encoder.dim
+        self.cell = cell_named(cell)(embedding_dim, hidden_dim)  # W_z, W_r, W and the U of the paper
+        self.W_s = nn.Linear(self.encoder.summary_dim, self.cell.parts * hidden_dim)
+        self.attention = attention(hidden_dim, key_dim)
+        self.C = RecurrentLinear(key_dim, self.cell.gates * hidden_dim, bias=False)  # C_z, C_r and C
+        self.readout = Maxout(hidden_dim, embedding_dim, key_dim, maxout_dim)  # U_o, V_o and C_o
         self.output = nn.Linear(maxout_dim, vocabulary.tgt, bias=False)  # W_o
         for embedding in (self.src_embedding, self.tgt_embedding):
             nn.init.normal_(embedding.weight, std=0.1)
@@ -70,33 +64,33 @@ class Bahdanau(Seq2Seq):
         return [self.attention]
 
     def encode(self, src: Tensor, src_mask: Tensor) -> Memory:
-        embedded = F.dropout(self.src_embedding(src), self.dropout, self.training)
-        states, first = self.encoder(embedded, src_mask)
-        return self.attention.memory(states, src_mask) | {"initial": torch.tanh(self.W_s(first))}
+        encoded = self.read_source(src, src_mask)
+        return self.attention.memory(encoded.states, src_mask) | {"initial": torch.tanh(self.W_s(encoded.summary[:, -1]))}
 
     def start(self, memory: Memory) -> State:
-        return {"s": memory["initial"].unsqueeze(1)}
+        s = memory["initial"].unsqueeze(1)  # (B, 1, parts · n)
+        return {"s": s, "position": torch.ones_like(s[:, :, 0], dtype=torch.long)}
 
     def forward(self, src: Tensor, tgt_in: Tensor, src_mask: Tensor) -> Tensor:
         memory = self.encode(src, src_mask)
         s = self.start(memory)["s"]
-        embedded = F.dropout(self.tgt_embedding(tgt_in), self.dropout, self.training)
+        embedded = self.embed_target(tgt_in)
+        positions = torch.arange(1, tgt_in.size(1) + 1, device=tgt_in.device)
         states, contexts = [], []
-        for inputs in self.W(embedded).split(1, dim=1):  # (B, 1, 3n)
-            states.append(s)
-            s, c = self._recur(inputs, s, memory)
-            contexts.append(c)
-        return self._readout(torch.cat(states, 1), embedded, torch.cat(contexts, 1))
+        with one_gradient_product():
+            for inputs, position in zip(self.cell.W(embedded).split(1, dim=1), positions.split(1), strict=True):
+                states.append(self.cell.hidden(s))
+                s, c = self._recur(inputs, s, memory, position)
+                contexts.append(c)
+        return self.drop(self.readout(torch.cat(states, 1), embedded, torch.cat(contexts, 1)))
 
     def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
-        embedded = self.tgt_embedding(tokens)
-        s, c = self._recur(self.W(embedded), state["s"], memory)
-        return self._readout(state["s"], embedded, c), {"s": s}
+        embedded = self.embed_target(tokens)
+        s, c = self._recur(self.cell.W(embedded), state["s"], memory, state["position"])
+        features = self.drop(self.readout(self.cell.hidden(state["s"]), embedded, c))
+        return features, {"s": s, "position": state["position"] + 1}
 
-    def _recur(self, inputs: Tensor, s: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        c = self.attention(s, memory)  # (B, K, 2n)
+    def _recur(self, inputs: Tensor, s: Tensor, memory: Memory, position: Tensor) -> tuple[Tensor, Tensor]:
+        """s_i and c_i (B, K, ·) from W E y_{i-1} and s_{i-1}."""
+        c = self.attention(self.cell.hidden(s), memory, position)
         return self.cell(inputs + self.C(c), s), c
-
-    def _readout(self, s: Tensor, embedded: Tensor, c: Tensor) -> Tensor:
-        t = (self.U_o(s) + self.V_o(embedded) + self.C_o(c)).unflatten(-1, (-1, 2)).amax(-1)  # (B, T, l)
-        return F.dropout(t, self.dropout, self.training)

@@ -1,105 +1,130 @@
-"""Recurrent encoders: embedded source to one state per position, and the states that start the decoder."""
+"""Encoders of recurrent models: embedded source to one state per position, and what the decoder starts from."""
 
-from typing import cast
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nmt.models.cells import GRUCell
+from nmt.models.cells import Cell, cell_named, cells_of
 
-SHUT = 1e3
-"""A sum at which a gate is shut, or with the other sign open, to the last bit."""
-
-ALIGNMENT = 16
-"""Widths of which the library is fast are multiples of this."""
+DIRECTIONS = {"forward": (False,), "backward": (True,), "both": (False, True)}
+"""For each `model.encoder.direction` the readings: whether they go from the end of the sentence to its beginning."""
 
 
-class BidirectionalGRU(nn.Module):
-    """h_j = [→h_j; ←h_j], one GRU in each direction (Bahdanau et al. 2015, section A.2.1).
+@dataclass(frozen=True)
+class DecoderShape:
+    """What an encoder may take from the decoder that it serves.
 
-    The backward one reads the flipped sentence, whose padding comes first and leaves its state at zero.
-
-    Args:
-        input_dim: width of the embeddings.
-        dim: width n of one direction; states are 2n wide.
+    Attributes:
+        embedding_dim: width of the embeddings.
+        hidden_dim: width n of the decoder's states.
+        layers: of the decoder.
+        cell: its unit.
+        dropout: probability.
     """
 
-    def __init__(self, input_dim: int, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-        self.W = nn.Linear(input_dim, 6 * dim)  # forward z, r, candidate; then backward
-        self.forward_cell = GRUCell(dim)
-        self.backward_cell = GRUCell(dim)
-
-    def forward(self, embedded: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """States (B, S, 2n) of embeddings (B, S, E) with their mask (B, S), and the last backward state ←h_1 (B, n)."""
-        ahead, back = self.W(embedded).chunk(2, dim=-1)  # (B, S, 3n) each
-        back = back.flip(1)
-        real = mask.flip(1).unsqueeze(-1).to(embedded.dtype)
-        h = g = embedded.new_zeros(embedded.size(0), self.dim)
-        ahead_states, back_states = [], []
-        for x, y, is_real in zip(ahead.unbind(1), back.unbind(1), real.unbind(1), strict=True):
-            h = self.forward_cell(x, h)
-            g = self.backward_cell(y, g) * is_real
-            ahead_states.append(h)
-            back_states.append(g)
-        states = torch.cat([torch.stack(ahead_states, 1), torch.stack(back_states, 1).flip(1)], dim=-1)  # (B, S, 2n)
-        return states, g
+    embedding_dim: int
+    hidden_dim: int
+    layers: int
+    cell: str
+    dropout: float
 
 
-class StackedLSTM(nn.Module):
-    """A stack of LSTM layers (Luong et al. 2015, section 4.1), read left to right or in both directions.
+@dataclass(frozen=True)
+class Encoded:
+    """What an encoder gives.
 
-    One library call per layer; dropout between them is ours, because cuDNN's keeps a random state that no checkpoint holds.
-
-    Args:
-        input_dim: width of the embeddings.
-        dim: width of the states; with two directions each has half of it.
-        layers: how many are stacked.
-        dropout: probability between layers.
-        bidirectional: whether to read in both directions (the paper reads left to right).
+    Attributes:
+        states: one per position, (B, S, key width); those at padding mean nothing.
+        summary: of the sentence, (B, R, summary width): one for each of R readings.
+        last: the last states of every layer, (B, L, parts · n); None if the encoder is not recurrent.
     """
 
-    def __init__(self, input_dim: int, dim: int, *, layers: int, dropout: float, bidirectional: bool) -> None:
+    states: Tensor
+    summary: Tensor
+    last: Tensor | None
+
+
+class Encoder(nn.Module, ABC):
+    """Reads a sentence.
+
+    Attributes:
+        dim: width of its states.
+        summary_dim: width of the summary of one reading.
+        readings: R.
+    """
+
+    dim: int
+    summary_dim: int
+    readings: int
+
+    @abstractmethod
+    def forward(self, embedded: Tensor, mask: Tensor) -> Encoded:
+        """Encode embeddings (B, S, E), of which those in the mask (B, S) are real."""
+
+
+class RecurrentEncoder(Encoder):
+    """Recurrent layers that read in one direction or in both; a state stands at its piece, whatever the direction.
+
+    `forward` reads as written; `backward` from the end, which is what reversing the source means (Sutskever et al. 2014,
+    section 3.3); `both` gives h_j = [→h_j; ←h_j] (Bahdanau et al. 2015, section 3.2) in every layer. The summary holds the
+    top layer's last states: →h_S, or ←h_1, or both in this order.
+
+    Args:
+        decoder: what null takes its value from.
+        direction: `forward`, `backward` or `both`.
+        hidden_dim: width of a state, both directions together; null is the decoder's.
+        layers: how many; null is the decoder's.
+        cell: `gru` or `lstm`; null is the decoder's.
+    """
+
+    def __init__(
+        self, decoder: DecoderShape, *, direction: str, hidden_dim: int | None, layers: int | None, cell: str | None
+    ) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        width = dim // 2 if bidirectional else dim
+        if direction not in DIRECTIONS:
+            raise ValueError(f"model.encoder.direction must be one of {', '.join(DIRECTIONS)}, but is {direction!r}")
+        self.dim = decoder.hidden_dim if hidden_dim is None else hidden_dim
+        layers = decoder.layers if layers is None else layers
+        for name, size in (("hidden_dim", self.dim), ("layers", layers)):
+            if size < 1:
+                raise ValueError(f"model.encoder.{name} must be at least 1, or null for the decoder's, but is {size}")
+        self.backward_readings = DIRECTIONS[direction]
+        if self.dim % len(self.backward_readings):
+            raise ValueError(
+                f"the encoder's hidden_dim ({self.dim}) must be even with model.encoder.direction=both: half for each direction"
+            )
+        self.readings = len(self.backward_readings)
+        self.summary_dim = self.dim // self.readings
+        self.dropout = decoder.dropout
+        unit = cell_named(decoder.cell if cell is None else cell)
+        self.parts = unit.parts
         self.layers = nn.ModuleList(
-            nn.LSTM(input_dim if layer == 0 else dim, width, bidirectional=bidirectional, batch_first=True)
+            nn.ModuleList(unit(self.dim if layer else decoder.embedding_dim, self.summary_dim) for _ in self.backward_readings)
             for layer in range(layers)
         )
 
-    def forward(self, embedded: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """States (B, S, n) of embeddings (B, S, E) with their mask, and the last h and c of each layer, (B, L, n)."""
-        ends = (mask.sum(1) - 1).view(-1, 1, 1)  # (B, 1, 1)
-        states, last_h, last_c = embedded, [], []
-        for number, layer in enumerate(self.layers):
-            below = self.dropout(states) if number else states
-            states, h, c = read_holding_at_padding(cast(nn.LSTM, layer), below, mask)
-            ahead = states[..., : h.size(-1)]
-            last = ahead.gather(1, ends.expand(-1, -1, ahead.size(2))).squeeze(1)
-            last_h.append(torch.cat([last, *h[1:]], dim=-1))  # directions side by side, (B, n)
-            last_c.append(c.transpose(0, 1).flatten(1))
-        return states, torch.stack(last_h, dim=1), torch.stack(last_c, dim=1)
+    def forward(self, embedded: Tensor, mask: Tensor) -> Encoded:
+        states, lasts = embedded, []
+        for layer, cells in enumerate(self.layers):
+            below = F.dropout(states, self.dropout, self.training) if layer else states
+            readings = [
+                _read(cell, below, mask, backward=backward)
+                for cell, backward in zip(cells_of(cells), self.backward_readings, strict=True)
+            ]
+            states = torch.cat([states for states, _ in readings], dim=-1)
+            # each part, h and for an LSTM c, has its directions side by side
+            lasts.append(torch.cat([last.unflatten(-1, (self.parts, -1)) for _, last in readings], dim=-1).flatten(1))
+        summary = torch.stack([last[:, : self.summary_dim] for _, last in readings], dim=1)
+        return Encoded(states, summary, torch.stack(lasts, dim=1))
 
 
-def read_holding_at_padding(lstm: nn.LSTM, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """One LSTM layer over padded x (B, S, E) as one library call, in which c does not change at padding.
-
-    An input more, 1 at padding, closes the input gate and opens the forget gate there. So the last c is that of the last
-    real piece, and a backward reading reaches its first real piece with c = h = 0, as if sentences were packed, but in
-    half the time. (The input is ALIGNMENT wider: of odd widths the library is slow.)
-
-    Returns:
-        States (B, S, n), of which those at padding mean nothing, and the last h and c, (directions, B, n / directions);
-        a forward h is that of the last position, padding or not.
-    """
-    gates = x.new_tensor([-SHUT, SHUT, 0.0, 0.0])  # input, forget, cell, output
-    hold = F.pad(gates.repeat_interleave(lstm.hidden_size).unsqueeze(1), (0, ALIGNMENT - 1))
-    weights = [torch.cat([w, hold], 1) if name.startswith("weight_ih") else w for name, w in lstm.named_parameters()]
-    padding = F.pad((~mask).unsqueeze(-1).to(x.dtype), (0, ALIGNMENT - 1))
-    zero = x.new_zeros(2 if lstm.bidirectional else 1, x.size(0), lstm.hidden_size)
-    inputs = torch.cat([x, padding], dim=-1)
-    states, h, c = torch.lstm(inputs, (zero, zero), weights, True, 1, 0.0, lstm.training, lstm.bidirectional, True)
-    return states, h, c
+def _read(cell: Cell, x: Tensor, mask: Tensor, *, backward: bool) -> tuple[Tensor, Tensor]:
+    """The states of one reading at their pieces, and its last state."""
+    zero = x.new_zeros(x.size(0), cell.parts * cell.dim)
+    if not backward:
+        return cell.read(x, zero, mask)
+    states, last = cell.read(x.flip(1), zero, mask.flip(1))
+    return states.flip(1), last

@@ -3,102 +3,118 @@
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nmt.models.attention import Attention, Score
-from nmt.models.cells import LSTMCell
-from nmt.models.encoder import StackedLSTM
-from nmt.models.seq2seq import Memory, Seq2Seq, State, Vocabulary, check_sizes
+from nmt.models.attention import Attention
+from nmt.models.cells import Stack, cell_named
+from nmt.models.deferred import RecurrentLinear, one_gradient_product
+from nmt.models.encoder import DecoderShape
+from nmt.models.recurrent import EncoderFactory, InitialStates, RecurrentModel
+from nmt.models.seq2seq import Memory, State, Vocabulary, check_sizes
 
 
-class Luong(Seq2Seq):
-    """Stacked LSTMs with global attention and input feeding (section 3), in the paper's letters.
+class Luong(RecurrentModel):
+    """Stacked LSTMs with attention after the recurrence (section 3), in the paper's letters.
 
-    h_t: top state of the decoder LSTM over [E y_{t-1}; h̃_{t-1}] (input feeding, section 3.3; h̃_0 = 0),
-    which starts from the encoder's last states;
-    a_t(s) = softmax(score(h_t, h̄_s)) over the encoder's top states h̄ (equation 7);  c_t = Σ_s a_t(s) h̄_s;
+    h_t: top state of the decoder, whose layers start from the encoder's last states. It reads E y_{t-1}, and with input
+    feeding [E y_{t-1}; h̃_{t-1}] (section 3.3; h̃_0 = 0);
+    c_t = Σ_s a_t(s) h̄_s over the encoder's top states h̄ (global or local, sections 3.1 and 3.2);
     h̃_t = tanh(W_c [c_t; h_t]) (equation 5);  p(y_t | y_<t, x) = softmax(W_s h̃_t) (equation 6).
+
+    Without input feeding no state depends on attention: then each layer is one library call, and attention and h̃ are
+    computed for all positions at once.
 
     Dropout is on embeddings, between layers and on h̃_t before W_s (vertical connections, as in Zaremba et al. 2014,
     which the paper follows), not on the h̃_{t-1} that is fed. All parameters begin uniform in [-0.1, 0.1] (section 4.1).
-    The paper reverses its source sentences; here they keep their order.
 
     Args:
         vocabulary: numbers of pieces.
-        attention: makes the score from (query width, key width).
+        encoder: makes the encoder; the paper's reads the source reversed (`direction: backward`).
+        attention: makes the attention from (query width, key width).
+        cell: `lstm` as in the paper, or `gru`.
         embedding_dim: width of the embeddings.
-        hidden_dim: width n of all states.
-        layers: LSTM layers on either side.
+        hidden_dim: width n of the decoder's states.
+        layers: of the decoder.
         dropout: probability.
-        bidirectional: whether the encoder reads in both directions (the paper: left to right).
+        input_feeding: whether h̃_{t-1} is an input.
     """
 
     def __init__(
         self,
         vocabulary: Vocabulary,
         *,
-        attention: Callable[[int, int], Score],
+        encoder: EncoderFactory,
+        attention: Callable[[int, int], Attention],
+        cell: str,
         embedding_dim: int,
         hidden_dim: int,
         layers: int,
         dropout: float,
-        bidirectional: bool,
+        input_feeding: bool,
     ) -> None:
-        super().__init__()
         check_sizes(dropout=dropout, embedding_dim=embedding_dim, hidden_dim=hidden_dim, layers=layers)
-        if bidirectional and hidden_dim % 2:
-            raise ValueError(
-                f"model.hidden_dim ({hidden_dim}) must be even with model.bidirectional=true: half for each direction"
-            )
-        self.dropout = dropout
-        self.src_embedding = nn.Embedding(vocabulary.src, embedding_dim)
-        self.tgt_embedding = nn.Embedding(vocabulary.tgt, embedding_dim)
-        self.encoder = StackedLSTM(embedding_dim, hidden_dim, layers=layers, dropout=dropout, bidirectional=bidirectional)
-        self.W_y = nn.Linear(embedding_dim, 4 * hidden_dim, bias=False)  # the embedding's share of the first layer
-        self.cells = nn.ModuleList(LSTMCell(hidden_dim, hidden_dim) for _ in range(layers))
-        self.attention = Attention(attention(hidden_dim, hidden_dim))
-        self.W_c = nn.Linear(2 * hidden_dim, hidden_dim, bias=False)
+        super().__init__(vocabulary, encoder, DecoderShape(embedding_dim, hidden_dim, layers, cell, dropout))
+        unit = cell_named(cell)
+        self.stack = Stack(unit, embedding_dim, hidden_dim, layers=layers, dropout=dropout)
+        self.initial = InitialStates(self.encoder, self.stack)
+        self.W_f = RecurrentLinear(hidden_dim, unit.gates * hidden_dim, bias=False) if input_feeding else None
+        self.attention = attention(hidden_dim, self.encoder.dim)
+        self.W_c = RecurrentLinear(self.encoder.dim + hidden_dim, hidden_dim, bias=False)
         self.output = nn.Linear(hidden_dim, vocabulary.tgt, bias=False)  # W_s
-        for parameter in self.parameters():  # section 4.1
-            nn.init.uniform_(parameter, -0.1, 0.1)
+        self.begin_uniform(0.1)
 
     def cross_attention(self) -> list[nn.Module]:
         return [self.attention]
 
     def encode(self, src: Tensor, src_mask: Tensor) -> Memory:
-        embedded = F.dropout(self.src_embedding(src), self.dropout, self.training)
-        states, h, c = self.encoder(embedded, src_mask)
-        return self.attention.memory(states, src_mask) | {"h": h, "c": c}
+        encoded = self.read_source(src, src_mask)
+        return self.attention.memory(encoded.states, src_mask) | {"initial": self.initial(encoded)}
 
     def start(self, memory: Memory) -> State:
-        h, c = memory["h"].unsqueeze(1), memory["c"].unsqueeze(1)  # (B, 1, L, n)
-        return {"h": h, "c": c, "fed": torch.zeros_like(h[:, :, 0])}
+        states = memory["initial"].unsqueeze(1)  # (B, 1, L, parts · n)
+        position = torch.ones_like(states[:, :, 0, 0], dtype=torch.long)
+        state = {"states": states, "position": position}
+        if self.W_f is not None:
+            state["fed"] = torch.zeros_like(self.stack.hidden(states[:, :, 0]))
+        return state
 
     def forward(self, src: Tensor, tgt_in: Tensor, src_mask: Tensor) -> Tensor:
         memory = self.encode(src, src_mask)
+        embedded = self.embed_target(tgt_in)
+        positions = torch.arange(1, tgt_in.size(1) + 1, device=tgt_in.device)
+        if self.W_f is None:
+            features = self._attentional(self.stack.read(embedded, memory["initial"]), memory, positions)
+        else:
+            features = self._feed(embedded, memory, positions)
+        return self.drop(features)  # (B, T, n)
+
+    def _feed(self, embedded: Tensor, memory: Memory, positions: Tensor) -> Tensor:
+        """h̃ (B, T, n) of all positions, one after the other."""
         state = self.start(memory)
-        h, c, fed = list(state["h"].unbind(2)), list(state["c"].unbind(2)), state["fed"]
-        embedded = F.dropout(self.tgt_embedding(tgt_in), self.dropout, self.training)
+        states, fed = list(state["states"].unbind(2)), state["fed"]
         features = []
-        for inputs in self.W_y(embedded).split(1, dim=1):  # (B, 1, 4n)
-            h, c, fed = self._recur(inputs, h, c, fed, memory)
-            features.append(fed)
-        return F.dropout(torch.cat(features, 1), self.dropout, self.training)  # (B, T, n)
+        with one_gradient_product():
+            for inputs, position in zip(self.stack.inputs(embedded).split(1, dim=1), positions.split(1), strict=True):
+                states, fed = self._recur(inputs, states, fed, memory, position)
+                features.append(fed)
+        return torch.cat(features, 1)
 
     def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
-        inputs = self.W_y(self.tgt_embedding(tokens))
-        h, c, fed = self._recur(inputs, list(state["h"].unbind(2)), list(state["c"].unbind(2)), state["fed"], memory)
-        return fed, {"h": torch.stack(h, 2), "c": torch.stack(c, 2), "fed": fed}
+        inputs = self.stack.inputs(self.embed_target(tokens))
+        states = list(state["states"].unbind(2))
+        states, features = self._recur(inputs, states, state.get("fed"), memory, state["position"])
+        following = {"states": torch.stack(states, 2), "position": state["position"] + 1}
+        return self.drop(features), following | ({} if self.W_f is None else {"fed": features})
 
     def _recur(
-        self, inputs: Tensor, h: list[Tensor], c: list[Tensor], fed: Tensor, memory: Memory
-    ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """One step: the states of all layers (B, K, n) each, and the attentional vector h̃_t (B, K, n)."""
-        h, c = list(h), list(c)
-        h[0], c[0] = self.cells[0](fed, h[0], c[0], inputs)
-        for layer in range(1, len(h)):
-            below = F.dropout(h[layer - 1], self.dropout, self.training)
-            h[layer], c[layer] = self.cells[layer](below, h[layer], c[layer])
-        context = self.attention(h[-1], memory)
-        return h, c, torch.tanh(self.W_c(torch.cat([context, h[-1]], dim=-1)))
+        self, inputs: Tensor, states: list[Tensor], fed: Tensor | None, memory: Memory, position: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
+        """One step: the states of all layers (B, K, parts · n) and h̃_t (B, K, n)."""
+        if self.W_f is not None:
+            inputs = inputs + self.W_f(fed)
+        states = self.stack(inputs, states)
+        return states, self._attentional(self.stack.hidden(states[-1]), memory, position)
+
+    def _attentional(self, h: Tensor, memory: Memory, position: Tensor) -> Tensor:
+        c = self.attention(h, memory, position)
+        return torch.tanh(self.W_c(torch.cat([c, h], dim=-1)))

@@ -17,25 +17,38 @@ from nmt.vocabulary import BOS, PAD
 Compose = Callable[..., dict[str, Any]]
 
 YAMLS = sorted((config_directory() / "model").glob("*.yaml"))
-SCORES = sorted(path.stem for path in (config_directory() / "model/attention").glob("*.yaml"))
+ATTENTIONS = sorted(path.stem for path in (config_directory() / "model/attention").glob("*.yaml"))
 CASES = [(f"model={path.stem}",) for path in YAMLS]
 CASES += [
-    (f"model={path.stem}", f"model/attention={score}")
+    (f"model={path.stem}", f"model/attention={attention}")
     for path in YAMLS
     if "- attention:" in path.read_text(encoding="utf-8")
-    for score in SCORES
+    for attention in ATTENTIONS
 ]
+CASES += [
+    ("model=luong", f"model/attention={local}", f"model/attention/score={score}")
+    for local in ("local_m", "local_p")
+    for score in ("dot", "concat", "additive", "location")
+]
+CASES += [
+    (f"model={name}", f"model.encoder.direction={direction}")
+    for name in ("bahdanau", "luong", "encdec", "cho")
+    for direction in ("forward", "backward", "both")
+]
+CASES += [("model=bahdanau", "model.cell=lstm"), ("model=luong", "model.cell=gru"), ("model=encdec", "model.cell=gru")]
+CASES += [("model=luong", "model.input_feeding=false", f"model/attention={attention}") for attention in ATTENTIONS]
 SMALL = {
     "dim": 12,
-    "heads": 3,
+    "heads": 2,
     "feedforward_dim": 10,
     "encoder_layers": 2,
     "decoder_layers": 3,
     "layers": 2,
     "embedding_dim": 6,
-    "encoder_dim": 7,
     "hidden_dim": 14,
     "maxout_dim": 4,
+    "length": 10,
+    "D": 2,
 }
 EXACT = {"rtol": 0.0, "atol": 1e-10}
 

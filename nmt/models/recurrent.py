@@ -1,0 +1,108 @@
+"""What the recurrent models have in common: embeddings with dropout, and an encoder of the user's choice."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nmt.models.cells import Stack
+from nmt.models.encoder import DecoderShape, Encoded, Encoder, RecurrentEncoder
+from nmt.models.seq2seq import Seq2Seq, Vocabulary
+
+EncoderFactory = Callable[[DecoderShape], Encoder]
+"""Makes the encoder for a decoder."""
+
+
+class RecurrentModel(Seq2Seq):
+    """A model with a recurrent decoder.
+
+    Args:
+        vocabulary: numbers of pieces.
+        encoder: makes the encoder.
+        decoder: the sizes of the decoder.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, encoder: EncoderFactory, decoder: DecoderShape) -> None:
+        super().__init__()
+        self.dropout = decoder.dropout
+        self.src_embedding = nn.Embedding(vocabulary.src, decoder.embedding_dim)
+        self.tgt_embedding = nn.Embedding(vocabulary.tgt, decoder.embedding_dim)
+        self.encoder = encoder(decoder)
+
+    def begin_uniform(self, bound: float) -> None:
+        """Draw all parameters uniformly from [-bound, bound], but those of an encoder that is not recurrent."""
+        for module in self.children():
+            if module is not self.encoder or isinstance(module, RecurrentEncoder):
+                for parameter in module.parameters():
+                    nn.init.uniform_(parameter, -bound, bound)
+
+    def cross_attention(self) -> list[nn.Module]:
+        return []
+
+    def read_source(self, src: Tensor, src_mask: Tensor) -> Encoded:
+        """Embed and encode source ids (B, S)."""
+        encoded: Encoded = self.encoder(self.drop(self.src_embedding(src)), src_mask)
+        return encoded
+
+    def embed_target(self, tokens: Tensor) -> Tensor:
+        """Embeddings (…, E) of target ids."""
+        return self.drop(self.tgt_embedding(tokens))
+
+    def drop(self, x: Tensor) -> Tensor:
+        """Dropout, in training."""
+        return F.dropout(x, self.dropout, self.training)
+
+
+class Maxout(nn.Module):
+    """t̃ = U_o s + V_o E y + C_o c, t = [max(t̃_{2j-1}, t̃_{2j})]_j (Cho et al. 2014, appendix A; Bahdanau et al. 2015, A.2.2).
+
+    Args:
+        state_dim: width of s.
+        embedding_dim: width of E y.
+        context_dim: width of c.
+        dim: width l of t.
+    """
+
+    def __init__(self, state_dim: int, embedding_dim: int, context_dim: int, dim: int) -> None:
+        super().__init__()
+        self.U_o = nn.Linear(state_dim, 2 * dim, bias=False)
+        self.V_o = nn.Linear(embedding_dim, 2 * dim)
+        self.C_o = nn.Linear(context_dim, 2 * dim, bias=False)
+
+    def forward(self, s: Tensor, embedded: Tensor, c: Tensor) -> Tensor:
+        """t (…, l) of s, E y and c, which broadcast."""
+        sums: Tensor = self.U_o(s) + self.V_o(embedded) + self.C_o(c)
+        t: Tensor = sums.unflatten(-1, (-1, 2)).amax(-1)
+        return t
+
+
+class InitialStates(nn.Module):
+    """The states that a stack starts from: the encoder's last states, layer by layer.
+
+    After an encoder that is not recurrent they are tanh(W_s summary), as in Bahdanau et al. 2015, section A.2.2.
+
+    Raises:
+        ValueError: if a recurrent encoder has other layers, widths or units than the stack.
+    """
+
+    def __init__(self, encoder: Encoder, stack: Stack) -> None:
+        super().__init__()
+        self.layers = len(stack.cells)
+        self.W_s = None
+        if not isinstance(encoder, RecurrentEncoder):
+            self.W_s = nn.Linear(encoder.readings * encoder.summary_dim, self.layers * stack.state_dim)
+        elif (len(encoder.layers), encoder.parts * encoder.dim, encoder.parts) != (self.layers, stack.state_dim, stack.parts):
+            raise ValueError(
+                "the decoder starts from the encoder's last states, so both need the same layers, width and unit, but it has "
+                f"{self.layers} layers of {stack.dim} and the encoder {len(encoder.layers)} of {encoder.dim}: set "
+                "model.encoder.layers, model.encoder.hidden_dim and model.encoder.cell to null, which takes the decoder's"
+            )
+
+    def forward(self, encoded: Encoded) -> Tensor:
+        """States (B, L, parts · n)."""
+        if self.W_s is None:
+            assert encoded.last is not None
+            return encoded.last
+        states: Tensor = torch.tanh(self.W_s(encoded.summary.flatten(1))).unflatten(-1, (self.layers, -1))
+        return states
