@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.models.deferred import RecurrentLinear
+from nmt.models.linear import Linear
 from nmt.models.scores import HeadScore, Score
 from nmt.models.seq2seq import Memory
 
@@ -185,7 +186,7 @@ class MultiHeadAttention(Attention):
             raise ValueError(f"model.attention.heads ({heads}) must divide the width of the encoder's states ({key_dim})")
         self.heads = heads
         self.score = score(query_dim, key_dim, heads)
-        self.W_v = nn.Linear(key_dim, key_dim, bias=False)
+        self.W_v = Linear(key_dim, key_dim, bias=False)
         self.W_o = RecurrentLinear(key_dim, key_dim, bias=False)
 
     def memory(self, states: Tensor, mask: Tensor) -> Memory:

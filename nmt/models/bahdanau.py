@@ -9,6 +9,7 @@ from nmt.models.attention import Attention
 from nmt.models.cells import cell_named
 from nmt.models.deferred import RecurrentLinear, one_gradient_product
 from nmt.models.encoder import DecoderShape
+from nmt.models.linear import Linear
 from nmt.models.recurrent import EncoderFactory, Maxout, RecurrentModel
 from nmt.models.seq2seq import Memory, State, Vocabulary, check_sizes
 
@@ -52,7 +53,7 @@ class Bahdanau(RecurrentModel):
         super().__init__(vocabulary, encoder, DecoderShape(embedding_dim, hidden_dim, 1, cell, dropout))
         key_dim = self.encoder.dim
         self.cell = cell_named(cell)(embedding_dim, hidden_dim)  # W_z, W_r, W and the U of the paper
-        self.W_s = nn.Linear(self.encoder.summary_dim, self.cell.parts * hidden_dim)
+        self.W_s = Linear(self.encoder.summary_dim, self.cell.parts * hidden_dim)
         self.attention = attention(hidden_dim, key_dim)
         self.C = RecurrentLinear(key_dim, self.cell.gates * hidden_dim, bias=False)  # C_z, C_r and C
         self.readout = Maxout(hidden_dim, embedding_dim, key_dim, maxout_dim)  # U_o, V_o and C_o

@@ -10,13 +10,14 @@ from contextvars import ContextVar
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nmt.models.linear import Linear, product
 
-class RecurrentLinear(nn.Linear):
-    """`nn.Linear` for use at every step of a recurrence."""
+
+class RecurrentLinear(Linear):
+    """A linear map for use at every step of a recurrence."""
 
     def forward(self, x: Tensor) -> Tensor:
         weights = _weights.get()
@@ -59,14 +60,14 @@ class _Times(torch.autograd.Function):
         x = x.to(weight.dtype)
         ctx.save_for_backward(x, weight)
         ctx.steps = steps
-        return F.linear(x, weight)
+        return product(x, weight)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
         ctx.steps.append((x.flatten(0, -2), grad.flatten(0, -2)))
-        return grad @ weight if ctx.needs_input_grad[0] else None, None, None
+        return product(grad, weight.t()) if ctx.needs_input_grad[0] else None, None, None
 
 
 class _Gather(torch.autograd.Function):
@@ -85,7 +86,7 @@ class _Gather(torch.autograd.Function):
             return None, None, None
         inputs, grads = (torch.cat(parts) for parts in zip(*ctx.steps, strict=True))
         ctx.steps.clear()
-        return (grads.t() @ inputs).to(ctx.dtype), None, None
+        return product(inputs.t(), grads.t()).t().to(ctx.dtype), None, None
 
 
 _weights: ContextVar[dict[RecurrentLinear, _Weight] | None] = ContextVar("weights of open recurrences", default=None)

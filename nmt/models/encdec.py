@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nmt.models.cells import Cell, Stack, cell_named
 from nmt.models.deferred import RecurrentLinear
 from nmt.models.encoder import DecoderShape
+from nmt.models.linear import Linear
 from nmt.models.recurrent import EncoderFactory, InitialStates, Maxout, RecurrentModel
 from nmt.models.seq2seq import Memory, State, Vocabulary, check_sizes
 
@@ -97,8 +98,8 @@ class Cho(RecurrentModel):
     ) -> None:
         check_sizes(dropout=dropout, embedding_dim=embedding_dim, hidden_dim=hidden_dim, maxout_dim=maxout_dim)
         super().__init__(vocabulary, encoder, DecoderShape(embedding_dim, hidden_dim, 1, "gru", dropout))
-        self.V = nn.Linear(self.encoder.readings * self.encoder.summary_dim, hidden_dim)
-        self.V_prime = nn.Linear(hidden_dim, hidden_dim)
+        self.V = Linear(self.encoder.readings * self.encoder.summary_dim, hidden_dim)
+        self.V_prime = Linear(hidden_dim, hidden_dim)
         self.cell = ChoCell(embedding_dim, hidden_dim)
         self.readout = Maxout(hidden_dim, embedding_dim, hidden_dim, maxout_dim)  # O_h, O_y and O_c
         self.output = nn.Linear(maxout_dim, vocabulary.tgt, bias=False)  # G
@@ -137,7 +138,7 @@ class ChoCell(Cell):
     def __init__(self, input_dim: int, dim: int) -> None:
         super().__init__(input_dim, dim)
         self.W = RecurrentLinear(input_dim, 3 * dim)  # W_z, W_r, W
-        self.C = nn.Linear(dim, 3 * dim, bias=False)  # C_z, C_r, C
+        self.C = Linear(dim, 3 * dim, bias=False)  # C_z, C_r, C
         self.U = RecurrentLinear(dim, 3 * dim, bias=False)  # U_z, U_r, U
         for weight in self.U.weight.split(dim):
             nn.init.orthogonal_(weight)

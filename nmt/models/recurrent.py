@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from nmt.models.cells import Stack
 from nmt.models.encoder import DecoderShape, Encoded, Encoder, RecurrentEncoder
+from nmt.models.linear import Linear
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 
 EncoderFactory = Callable[[DecoderShape], Encoder]
@@ -66,9 +67,9 @@ class Maxout(nn.Module):
 
     def __init__(self, state_dim: int, embedding_dim: int, context_dim: int, dim: int) -> None:
         super().__init__()
-        self.U_o = nn.Linear(state_dim, 2 * dim, bias=False)
-        self.V_o = nn.Linear(embedding_dim, 2 * dim)
-        self.C_o = nn.Linear(context_dim, 2 * dim, bias=False)
+        self.U_o = Linear(state_dim, 2 * dim, bias=False)
+        self.V_o = Linear(embedding_dim, 2 * dim)
+        self.C_o = Linear(context_dim, 2 * dim, bias=False)
 
     def forward(self, s: Tensor, embedded: Tensor, c: Tensor) -> Tensor:
         """t (…, l) of s, E y and c, which broadcast."""
@@ -91,7 +92,7 @@ class InitialStates(nn.Module):
         self.layers = len(stack.cells)
         self.W_s = None
         if not isinstance(encoder, RecurrentEncoder):
-            self.W_s = nn.Linear(encoder.readings * encoder.summary_dim, self.layers * stack.state_dim)
+            self.W_s = Linear(encoder.readings * encoder.summary_dim, self.layers * stack.state_dim)
         elif (len(encoder.layers), encoder.parts * encoder.dim, encoder.parts) != (self.layers, stack.state_dim, stack.parts):
             raise ValueError(
                 "the decoder starts from the encoder's last states, so both need the same layers, width and unit, but it has "

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.models.deferred import RecurrentLinear
+from nmt.models.linear import Linear
 
 
 class Score(nn.Module, ABC):
@@ -44,7 +45,7 @@ class Additive(Score):
         super().__init__()
         dim = _width(dim, query_dim)
         self.W_a = RecurrentLinear(query_dim, dim, bias=False)
-        self.U_a = nn.Linear(key_dim, dim, bias=False)
+        self.U_a = Linear(key_dim, dim, bias=False)
         self.v_a = nn.Parameter(torch.empty(dim).uniform_(-1, 1) / math.sqrt(dim))
 
     def keys(self, states: Tensor) -> Tensor:
@@ -71,7 +72,7 @@ class Concat(Score):
         super().__init__()
         dim = _width(dim, query_dim)
         self.W_h = RecurrentLinear(query_dim, dim, bias=False)
-        self.W_s = nn.Linear(key_dim, dim, bias=False)
+        self.W_s = Linear(key_dim, dim, bias=False)
         self.v_a = nn.Parameter(torch.empty(dim).uniform_(-1, 1) / math.sqrt(dim))
 
     def keys(self, states: Tensor) -> Tensor:
@@ -103,7 +104,7 @@ class General(Score):
 
     def __init__(self, query_dim: int, key_dim: int) -> None:
         super().__init__()
-        self.W_a = nn.Linear(key_dim, query_dim, bias=False)
+        self.W_a = Linear(key_dim, query_dim, bias=False)
 
     def keys(self, states: Tensor) -> Tensor:
         keys: Tensor = self.W_a(states)
@@ -162,7 +163,7 @@ class HeadScore(nn.Module, ABC):
             raise ValueError(f"model.attention.heads ({heads}) must divide the width of the comparison ({dim})")
         self.heads = heads
         self.W_q = RecurrentLinear(query_dim, dim, bias=False)
-        self.W_k = nn.Linear(key_dim, dim, bias=False)
+        self.W_k = Linear(key_dim, dim, bias=False)
 
     def keys(self, states: Tensor) -> Tensor:
         keys: Tensor = self.W_k(states)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from nmt.models.linear import linear
+
 Memory = dict[str, Tensor]
 """What the decoder may look at: tensors that begin with (B, …), `mask` (B, S) among them. Hypotheses share it."""
 
@@ -71,5 +73,4 @@ class Seq2Seq(nn.Module, ABC):
 
     def project(self, features: Tensor) -> Tensor:
         """Logits (…, V) of features (…, D)."""
-        logits: Tensor = self.output(features)
-        return logits
+        return linear(features, self.output.weight, self.output.bias)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nmt.data.batches import Batch
+from nmt.models.linear import product
 from nmt.models.seq2seq import Seq2Seq
 
 CHUNK = 512
@@ -55,25 +56,25 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_bias = torch.zeros_like(bias) if with_gradient and bias is not None else None
         loss = nll = torch.zeros((), device=features.device, dtype=torch.promote_types(features.dtype, torch.float32))
         for x, y, grad_x in zip(features.split(CHUNK), targets.split(CHUNK), grad_features.split(CHUNK), strict=True):
-            logits = x @ matrix.t()  # (n, V)
+            logits = product(x, matrix)  # (n, V)
             logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             if bias is not None:
                 logits += bias
-            log_sum = logits.logsumexp(dim=1)  # (n,)
-            chunk_nll = (log_sum - logits.gather(1, y.unsqueeze(1)).squeeze(1)).sum()
+            highest = logits.amax(dim=1, keepdim=True)
+            target, mean = logits.gather(1, y.unsqueeze(1)), logits.mean(dim=1, keepdim=True)
+            total = logits.sub_(highest).exp_().sum(dim=1, keepdim=True)  # of what are no logits any more
+            log_sum = highest + total.log()
+            chunk_nll = (log_sum - target).sum()
             nll = nll + chunk_nll
-            loss = loss + (1 - smoothing) * chunk_nll + smoothing * (log_sum - logits.mean(dim=1)).sum()
+            loss = loss + (1 - smoothing) * chunk_nll + smoothing * (log_sum - mean).sum()
             if grad_weight is not None:
-                grad = logits.sub_(log_sum.unsqueeze(1)).exp_().sub_(smoothing / logits.size(1))
+                grad = logits.div_(total).sub_(smoothing / logits.size(1))
                 grad.scatter_add_(1, y.unsqueeze(1), grad.new_full((len(y), 1), smoothing - 1))
                 if grad_bias is not None:
                     grad_bias += grad.sum(dim=0)
                 grad = grad.to(x.dtype)
-                torch.mm(grad, matrix, out=grad_x)
-                if weight.dtype == x.dtype:
-                    grad_weight.addmm_(grad.t(), x)
-                else:
-                    grad_weight += grad.t() @ x  # summed over chunks in the precision of the weight
+                grad_x.copy_(product(grad, matrix.t()))
+                grad_weight += product(x.t(), grad.t()).t()  # summed over chunks in the precision of the weight
         ctx.save_for_backward(grad_features, grad_weight, grad_bias)
         ctx.mark_non_differentiable(nll)
         return loss, nll
