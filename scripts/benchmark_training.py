@@ -2,7 +2,7 @@
 """Training speed: real target tokens per second of three models on line-aligned text, as one JSON line each.
 
     scripts/benchmark_training.py --train DIR/train --src de --tgt en [--sizes T B L U] [--updates 60] [--rounds 2]
-        [--peer 'COMMAND']
+        [--peer 'COMMAND'] [--profile]
 
 The models, about 2,000 real target tokens an update, joint BPE of 8,000 pieces, dropout 0.1, label smoothing 0.1, Adam:
 
@@ -14,17 +14,28 @@ U  the same without input feeding
 Tokens per second = target pieces and ends of sentence that enter the loss / wall time, batches included, padding left out,
 the first third of the updates left out. COMMAND is another trainer to measure beside it: it runs once a round, must print a
 JSON object with `tokens_per_s` as its last line, and every figure of that round is then also given as a ratio to it.
+
+The first line says how fast this machine multiplies matrices, by either library (nmt/models/linear.py). A size's `limit` is
+that of its own matrix products: tokens per second if an update were nothing but its multiplications (counted by torch's
+FlopCounterMode on the plain code path), at the best of those rates; `share` is what it reaches of that. With --profile, a
+line says where the time of an update goes, by torch.profiler: in products, and in the other operators.
 """
 
 import argparse
+import contextlib
+import itertools
 import json
 import shlex
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
+from unittest import mock
 
 import torch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
 
 from nmt.components import build_model, build_optimizer, build_schedule
 from nmt.config import TokenizerSettings, TrainSettings, compose
@@ -32,7 +43,11 @@ from nmt.data.batches import Position, TrainingData
 from nmt.data.store import open_store
 from nmt.data.text import TextCorpus
 from nmt.data.tokenizer import train
+from nmt.models.attention import listening
+from nmt.models.cells import Cell, LSTMCell
+from nmt.models.linear import prefers_onednn, product
 from nmt.models.seq2seq import Vocabulary
+from nmt.run import use_threads
 from nmt.training.loop import Trainer
 from nmt.training.loss import TrainedModel
 
@@ -54,9 +69,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--tokens-per-batch", type=int, default=2300, help="padded, on the longer side")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--profile", action="store_true", help="say where the time of an update goes")
     parser.add_argument("--peer", help="a command to measure beside it")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    use_threads(options.threads)
+    rate = product_rates()
+    print(json.dumps({"threads": options.threads, "product_gflops": rate, "onednn": prefers_onednn()}), flush=True)
     with tempfile.TemporaryDirectory() as cache:
         corpus = TextCorpus(
             src=options.src,
@@ -74,22 +92,44 @@ def main() -> None:
         for number in range(options.rounds):
             peer = run_peer(options.peer) if options.peer else None
             for size in options.sizes:
-                figures = {"size": size, "round": number + 1, **measure(size, data, options.updates)}
+                trainer = new_trainer(size)
+                figures = {"size": size, "round": number + 1, **measure(trainer, data, options.updates)}
+                figures["limit"] = round(1e9 * max(rate.values()) / flops_per_token(trainer, data))
+                figures["share"] = round(figures["tokens_per_s"] / figures["limit"], 3)
                 if peer:
                     figures |= {"peer_tokens_per_s": peer, "ratio": round(figures["tokens_per_s"] / peer, 3)}
                 print(json.dumps(figures), flush=True)
+                if options.profile:
+                    print(json.dumps({"size": size, "share_of_time": operators(trainer, data)}), flush=True)
 
 
-def measure(size: str, data: TrainingData, updates: int) -> dict[str, float]:
-    """Tokens per second of one model, freshly initialised."""
+def product_rates() -> dict[str, float]:
+    """GFLOP/s of matrix products that training has: the best of three shapes, by torch's own product and by ours."""
+    best: Counter[str] = Counter()
+    for rows, inner, columns in ((1024, 1024, 1024), (130, 512, 2048), (512, 512, 8000)):
+        a, b = torch.randn(rows, inner), torch.randn(columns, inner)
+        for name, multiply in (("torch", torch.nn.functional.linear), ("nmt", product)):
+            for _ in range(10):
+                begun = time.perf_counter()
+                multiply(a, b)
+                best[name] = max(best[name], 2e-9 * rows * inner * columns / (time.perf_counter() - begun))
+    return {name: round(rate) for name, rate in best.items()}
+
+
+def new_trainer(size: str) -> Trainer:
+    """One model, freshly initialised, with all that its updates need."""
     torch.manual_seed(1)
     config = compose("train", SIZES[size])
     model = build_model(config["model"], Vocabulary(8000, 8000, joint=True))
     optimizer = build_optimizer(config["optimizer"], model)
     settings = TrainSettings(**config["train"])
-    device = torch.device("cpu")
-    trainer = Trainer(TrainedModel(model, smoothing=0.1), optimizer, build_schedule(config["schedule"]), settings, device)
-    sequence = data.updates(Position(0, 0), device)
+    trained = TrainedModel(model, smoothing=0.1)
+    return Trainer(trained, optimizer, build_schedule(config["schedule"]), settings, torch.device("cpu"))
+
+
+def measure(trainer: Trainer, data: TrainingData, updates: int) -> dict[str, float]:
+    """Tokens per second of one model."""
+    sequence = data.updates(Position(0, 0), trainer.device)
     tokens, padding, begun = 0, 0.0, 0.0
     for number in range(updates):
         if number == updates // 3:
@@ -105,8 +145,41 @@ def measure(size: str, data: TrainingData, updates: int) -> dict[str, float]:
         "tokens_per_s": round(tokens / seconds),
         "tokens_per_update": round(tokens / (updates - updates // 3)),
         "padding": round(padding / (updates - updates // 3), 4),
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": sum(p.numel() for p in trainer.trained.model.parameters()),
     }
+
+
+def flops_per_token(trainer: Trainer, data: TrainingData, updates: int = 5) -> float:
+    """Floating-point operations of all matrix products of an update, per real target token."""
+    tokens = 0
+    with contextlib.ExitStack() as plain:
+        plain.enter_context(mock.patch("nmt.models.linear.prefers_onednn", lambda: False))
+        plain.enter_context(mock.patch.object(LSTMCell, "read", Cell.read))
+        plain.enter_context(listening(lambda *_: None))
+        counter = plain.enter_context(FlopCounterMode(display=False))
+        sequence = data.updates(Position(0, 0), trainer.device)
+        for batches, _ in itertools.islice(sequence, updates):
+            tokens += trainer.update(batches).tokens
+        sequence.close()
+    return counter.get_total_flops() / tokens
+
+
+PRODUCTS = ("linear_pointwise", "mkldnn_rnn_layer", "::mm", "::addmm", "::bmm", "::baddbmm", "::addmv", "flash_attention")
+
+
+def operators(trainer: Trainer, data: TrainingData, updates: int = 5) -> dict[str, float]:
+    """The share of time of all matrix products, recurrent layers and fused attention, and of the ten dearest others."""
+    sequence = data.updates(Position(0, 0), trainer.device)
+    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+        for batches, _ in itertools.islice(sequence, updates):
+            trainer.update(batches)
+    sequence.close()
+    times: Counter[str] = Counter()
+    for event in recorded.key_averages():
+        name = "products" if any(part in event.key for part in PRODUCTS) else event.key
+        times[name] += event.self_cpu_time_total
+    total = sum(times.values())
+    return {name: round(spent / total, 3) for name, spent in times.most_common(11)}
 
 
 def run_peer(command: str) -> float:

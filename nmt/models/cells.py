@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nmt.models.deferred import RecurrentLinear, one_gradient_product
+from nmt.models.dropout import dropout
 
 SHUT = 1e3
 """A sum at which a gate is shut, or with the other sign open, to the last bit."""
@@ -184,13 +185,13 @@ class Stack(nn.Module):
         following: list[Tensor] = []
         for layer, (cell, state) in enumerate(zip(cells_of(self.cells), states, strict=True)):
             if layer:
-                inputs = cell.W(F.dropout(self.hidden(following[-1]), self.dropout, self.training))
+                inputs = cell.W(dropout(self.hidden(following[-1]), self.dropout, self.training))
             following.append(cell(inputs, state))
         return following
 
     def read(self, x: Tensor, states: Tensor) -> Tensor:
         """The top h at all positions of x (B, T, E), from the states of all layers (B, L, parts · n)."""
         for layer, (cell, state) in enumerate(zip(cells_of(self.cells), states.unbind(1), strict=True)):
-            below = F.dropout(x, self.dropout, self.training) if layer else x
+            below = dropout(x, self.dropout, self.training) if layer else x
             x, _ = cell.read(below, state)
         return x

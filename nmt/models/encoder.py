@@ -4,10 +4,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nmt.models.cells import Cell, cell_named, cells_of
+from nmt.models.dropout import dropout
 
 DIRECTIONS = {"forward": (False,), "backward": (True,), "both": (False, True)}
 """For each `model.encoder.direction` the readings: whether they go from the end of the sentence to its beginning."""
@@ -109,7 +109,7 @@ class RecurrentEncoder(Encoder):
     def forward(self, embedded: Tensor, mask: Tensor) -> Encoded:
         states, lasts = embedded, []
         for layer, cells in enumerate(self.layers):
-            below = F.dropout(states, self.dropout, self.training) if layer else states
+            below = dropout(states, self.dropout, self.training) if layer else states
             readings = [
                 _read(cell, below, mask, backward=backward)
                 for cell, backward in zip(cells_of(cells), self.backward_readings, strict=True)

@@ -1,8 +1,9 @@
 """Linear maps on the CPU by the faster of the two libraries that torch carries.
 
 torch gives matrix products to MKL, which uses AVX-512 on Intel's processors only. oneDNN uses it on every processor that has
-it: on an AMD EPYC its products are more than twice as fast (`scripts/benchmark_products.py`). So on such processors float32
-products go to oneDNN, by the operator that `torch.compile` uses for the same purpose; everywhere else to torch as usual.
+it: on an AMD EPYC its products are more than twice as fast (`scripts/benchmark_training.py` measures both). So on such
+processors float32 products go to oneDNN, by the operator that `torch.compile` uses for the same purpose; everywhere else to
+torch as usual.
 """
 
 import functools

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nmt.models.cells import Stack
+from nmt.models.dropout import dropout
 from nmt.models.encoder import DecoderShape, Encoded, Encoder, RecurrentEncoder
 from nmt.models.linear import Linear
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
@@ -52,7 +52,7 @@ class RecurrentModel(Seq2Seq):
 
     def drop(self, x: Tensor) -> Tensor:
         """Dropout, in training."""
-        return F.dropout(x, self.dropout, self.training)
+        return dropout(x, self.dropout, self.training)
 
 
 class Maxout(nn.Module):

@@ -171,7 +171,8 @@ class HeadScore(nn.Module, ABC):
 
     def split(self, x: Tensor) -> Tensor:
         """(B, T, A) to (B, H, T, A / H)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        heads: Tensor = x.unflatten(-1, (self.heads, -1))
+        return heads.transpose(1, 2)
 
     @abstractmethod
     def forward(self, query: Tensor, keys: Tensor) -> Tensor:

@@ -244,8 +244,8 @@ def bahdanau_size(vocabulary: int, m: int, n: int, l: int, comparison: int) -> i
 
 
 def luong_size(vocabulary: int, n: int, layers: int) -> int:
-    """Luong et al. 2015, with `general`; torch's encoder has two biases a layer."""
-    encoder = layers * 4 * (n * 2 * n + 2 * n)
+    """Luong et al. 2015, with `general`."""
+    encoder = layers * 4 * (n * 2 * n + n)
     decoder = layers * 4 * (n * 2 * n + n) + 4 * n * n  # input feeding widens the first layer
     return 3 * vocabulary * n + encoder + decoder + n * n + 2 * n * n
 
