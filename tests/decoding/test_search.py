@@ -3,15 +3,20 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from nmt.decoding.search import Hypothesis, beam_search
-from nmt.models.attention import Additive, General
+from nmt.models.attention import Global, LocalPredictive
 from nmt.models.bahdanau import Bahdanau
+from nmt.models.encdec import Sutskever
+from nmt.models.encoder import RecurrentEncoder
 from nmt.models.luong import Luong
+from nmt.models.scores import Additive, General
 from nmt.models.seq2seq import Memory, Seq2Seq, State, Vocabulary
 from nmt.models.transformer import Transformer
 from nmt.vocabulary import BOS, EOS, PAD, UNK
@@ -89,14 +94,25 @@ def log_prob(model: Seq2Seq, src: Tensor, src_mask: Tensor, pieces: list[int]) -
     return float(log_probs[0, range(len(pieces) + 1), [*pieces, EOS]].sum())
 
 
+def recurrent(direction: str) -> dict[str, Any]:
+    """Sizes and an encoder with those of the decoder."""
+    encoder = partial(RecurrentEncoder, direction=direction, hidden_dim=None, layers=None, cell=None)
+    return {"encoder": encoder, "embedding_dim": 6, "hidden_dim": 10, "dropout": 0.0}
+
+
 def bahdanau() -> Seq2Seq:
-    sizes = {"embedding_dim": 6, "encoder_dim": 7, "hidden_dim": 10, "maxout_dim": 4, "dropout": 0.0}
-    return Bahdanau(Vocabulary(11, 13, joint=False), attention=lambda q, k: Additive(q, k, dim=None), **sizes)
+    attention = partial(Global, score=partial(Additive, dim=None))
+    return Bahdanau(Vocabulary(11, 13, joint=False), attention=attention, cell="gru", maxout_dim=4, **recurrent("both"))
 
 
 def luong() -> Seq2Seq:
-    sizes = {"embedding_dim": 6, "hidden_dim": 10, "layers": 2, "dropout": 0.0, "bidirectional": False}
-    return Luong(Vocabulary(11, 13, joint=False), attention=General, **sizes)
+    attention = partial(LocalPredictive, score=General, D=1)
+    decoder: dict[str, Any] = {"cell": "lstm", "layers": 2, "input_feeding": True}
+    return Luong(Vocabulary(11, 13, joint=False), attention=attention, **decoder, **recurrent("forward"))
+
+
+def sutskever() -> Seq2Seq:
+    return Sutskever(Vocabulary(11, 13, joint=False), cell="lstm", layers=2, **recurrent("backward"))
 
 
 def transformer() -> Seq2Seq:
@@ -104,7 +120,7 @@ def transformer() -> Seq2Seq:
     return Transformer(Vocabulary(11, 13, joint=False), norm="pre", tied="none", **sizes)
 
 
-@pytest.fixture(params=[bahdanau, luong, transformer], ids=lambda make: make.__name__)
+@pytest.fixture(params=[bahdanau, luong, sutskever, transformer], ids=lambda make: make.__name__)
 def model(request: pytest.FixtureRequest, float64: None) -> Seq2Seq:
     """A random model whose distributions are far from even, so that its searches are worth looking at."""
     make: Callable[[], Seq2Seq] = request.param

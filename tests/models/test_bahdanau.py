@@ -1,112 +1,103 @@
 """RNNsearch against appendix A of the paper written out, one sentence and one position at a time."""
 
 from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from nmt.models.attention import Additive, Attention, Dot, General, Score
+from nmt.models.attention import Attention, Global, LocalMonotonic, LocalPredictive, MultiHeadAttention
 from nmt.models.bahdanau import Bahdanau
 from nmt.models.cells import GRUCell
+from nmt.models.encoder import RecurrentEncoder
+from nmt.models.scores import Additive, AdditiveHeads, Dot, DotHeads, General, Location
 from nmt.models.seq2seq import Vocabulary
 from nmt.vocabulary import BOS, PAD
 
 pytestmark = pytest.mark.usefixtures("float64")
+ADDITIVE: partial[Any] = partial(Global, score=partial(Additive, dim=5))
+SOURCES = [[4, 9, 6, 10, 5, 7, 8], [8, 4, 4, 5]]
+TARGETS = [[BOS, 7, 12, 4, 9], [BOS, 4, 11, 5, 6]]
 
 
-def bahdanau(attention: Callable[[int, int], Score]) -> Bahdanau:
-    torch.manual_seed(1)
-    sizes: dict[str, Any] = {"embedding_dim": 6, "encoder_dim": 7, "hidden_dim": 14, "maxout_dim": 4, "dropout": 0.0}
-    model = Bahdanau(Vocabulary(11, 13, joint=False), attention=attention, **sizes)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.5)
-    return model
+def bahdanau(attention: Callable[..., Attention], *, cell: str = "gru", dim: int = 10, **encoder: Any) -> Bahdanau:
+    """The paper's, with what differs from it; the encoder is `dim` wide, the decoder 14."""
+    keys: dict[str, Any] = {"direction": "both", "hidden_dim": dim, "layers": None, "cell": None}
+    sizes: dict[str, Any] = {"embedding_dim": 6, "hidden_dim": 14, "maxout_dim": 4, "dropout": 0.5}
+    make = partial(RecurrentEncoder, **(keys | encoder))
+    return Bahdanau(Vocabulary(11, 13, joint=False), encoder=make, attention=attention, cell=cell, **sizes)
 
 
-def gated_unit(cell: GRUCell, x_z: Tensor, x_r: Tensor, x: Tensor, s: Tensor) -> Tensor:
-    """Section A.1.1: the reset gate acts on the state before U."""
-    U_z, U_r = cell.U_gates.chunk(2)
-    z = torch.sigmoid(x_z + U_z @ s)
-    r = torch.sigmoid(x_r + U_r @ s)
-    candidate = torch.tanh(x + cell.U @ (r * s))
-    return (1 - z) * s + z * candidate
-
-
-def annotations(model: Bahdanau, src: list[int]) -> tuple[list[Tensor], Tensor]:
-    """Section A.2.1: h_j = [→h_j; ←h_j] of one sentence, and ←h_1."""
-    embedded = [model.src_embedding.weight[x] for x in src]
-    W, b = model.encoder.W.weight.chunk(6), model.encoder.W.bias.chunk(6)
-    ahead, state = [], torch.zeros(7)
-    for x in embedded:
-        state = gated_unit(model.encoder.forward_cell, *(W[n] @ x + b[n] for n in range(3)), state)
-        ahead.append(state)
-    back, state = [], torch.zeros(7)
-    for x in reversed(embedded):
-        state = gated_unit(model.encoder.backward_cell, *(W[n] @ x + b[n] for n in range(3, 6)), state)
-        back.insert(0, state)
-    return [torch.cat(pair) for pair in zip(ahead, back, strict=True)], back[0]
-
-
-def energy(score: Score, s: Tensor, h: Tensor) -> Tensor:
-    """a(s_{i-1}, h_j)."""
-    match score:
-        case Additive():
-            return score.v_a @ torch.tanh(score.W_a.weight @ s + score.U_a.weight @ h)
-        case General():
-            return s @ score.W_a.weight @ h
-        case Dot():
-            return s @ h
-    raise AssertionError(score)
-
-
-def written_out(model: Bahdanau, src: list[int], tgt_in: list[int]) -> Tensor:
-    """Section A.2.2: t_i for each position of one target."""
-    h, first = annotations(model, src)
-    s = torch.tanh(model.W_s.weight @ first + model.W_s.bias)
-    W, b, C = model.W.weight.chunk(3), model.W.bias.chunk(3), model.C.weight.chunk(3)
+def translated(
+    written_out: SimpleNamespace, model: Bahdanau, direction: str, src: list[int], tgt_in: list[int]
+) -> list[Tensor]:
+    """Section A.2: t_i for each position of one target."""
+    embedded = [written_out.DROP * model.src_embedding.weight[x] for x in src]
+    h, summary, _ = written_out.encode(model.encoder, direction, embedded)
+    state = torch.tanh(model.W_s.weight @ summary[-1] + model.W_s.bias)  # ←h_1, where the encoder reads backward
+    W, b, C, readout = model.cell.W.weight, model.cell.W.bias, model.C.weight, model.readout
     features = []
-    for y in tgt_in:
-        embedded = model.tgt_embedding.weight[y]
-        e = [energy(model.attention.score, s, h_j) for h_j in h]
-        total = sum(e_j.exp() for e_j in e)
-        c = sum(e_j.exp() / total * h_j for e_j, h_j in zip(e, h, strict=True))
-        t = model.U_o.weight @ s + model.V_o.weight @ embedded + model.V_o.bias + model.C_o.weight @ c
-        features.append(torch.stack([torch.maximum(t[2 * j], t[2 * j + 1]) for j in range(4)]))
-        s = gated_unit(model.cell, *(W[n] @ embedded + b[n] + C[n] @ c for n in range(3)), s)
-    return torch.stack(features)
+    for i, y in enumerate(tgt_in, start=1):
+        s, embedded = state[:14], written_out.DROP * model.tgt_embedding.weight[y]
+        _, c = written_out.attend(model.attention, s, h, i)
+        t = readout.U_o.weight @ s + readout.V_o.weight @ embedded + readout.V_o.bias + readout.C_o.weight @ c
+        features.append(written_out.DROP * torch.stack([torch.maximum(t[2 * j], t[2 * j + 1]) for j in range(4)]))
+        state = written_out.step(model.cell, W @ embedded + b + C @ c, state)
+    return features
 
 
-@pytest.mark.parametrize("attention", [lambda q, k: Additive(q, k, dim=5), General, Dot], ids=["additive", "general", "dot"])
-def test_forward_equals_the_papers_equations_written_out(attention: Callable[[int, int], Score]) -> None:
-    model = bahdanau(attention)
-    sources, targets = [[4, 9, 6, 10, 5, 7, 8], [8, 4, 4, 5]], [[BOS, 7, 12, 4, 9], [BOS, 4, 11, 5, 6]]
-    src = torch.tensor([sources[0], sources[1] + [PAD] * 3])
-    features = model(src, torch.tensor(targets), src != PAD)
-    expected = torch.stack([written_out(model, *pair) for pair in zip(sources, targets, strict=True)])
-    torch.testing.assert_close(features, expected, rtol=0, atol=1e-9)
+def compare(written_out: SimpleNamespace, model: Bahdanau, direction: str) -> None:
+    written_out.random(model)
+    src = torch.tensor([SOURCES[0], SOURCES[1] + [PAD] * 3])
+    features = model(src, torch.tensor(TARGETS), src != PAD)
+    pairs = zip(SOURCES, TARGETS, strict=True)
+    expected = torch.stack([torch.stack(translated(written_out, model, direction, *pair)) for pair in pairs])
+    written_out.agree([features], [expected], list(model.parameters()))
+
+
+@pytest.mark.usefixtures("dropout_that_multiplies")
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("encoder", [{}, {"layers": 2, "cell": "lstm"}, {"layers": 3, "cell": "gru"}], ids=["as null", "lstm", "gru"])
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+def test_forward_equals_the_papers_equations_written_out(
+    written_out: SimpleNamespace, direction: str, encoder: dict[str, Any], cell: str
+) -> None:
+    compare(written_out, bahdanau(ADDITIVE, cell=cell, direction=direction, **encoder), direction)
+
+
+@pytest.mark.usefixtures("dropout_that_multiplies")
+@pytest.mark.parametrize(
+    ("attention", "dim"),
+    [
+        (partial(Global, score=Dot), 14),
+        (partial(Global, score=General), 10),
+        (partial(Global, score=partial(Location, length=9)), 10),
+        (partial(LocalMonotonic, score=General, D=1), 10),
+        (partial(LocalPredictive, score=partial(Additive, dim=None), D=2), 10),
+        (partial(MultiHeadAttention, score=partial(DotHeads, dim=None), heads=2), 10),
+        (partial(MultiHeadAttention, score=partial(AdditiveHeads, dim=6), heads=2), 10),
+    ],
+    ids=["dot", "general", "location", "local-m", "local-p", "dot heads", "additive heads"],
+)
+def test_with_another_attention_too(written_out: SimpleNamespace, attention: Callable[..., Attention], dim: int) -> None:
+    compare(written_out, bahdanau(attention, dim=dim), "both")
 
 
 def test_logits_are_linear_in_the_features() -> None:
-    model = bahdanau(General)
+    model = bahdanau(ADDITIVE)
     t = torch.randn(2, 5, 4)
     torch.testing.assert_close(model.project(t), torch.einsum("btl,vl->btv", t, model.output.weight), rtol=0, atol=1e-9)
 
 
-def test_the_width_of_additive_attention_is_that_of_the_decoder_unless_it_is_given() -> None:
-    assert Additive(10, 7, dim=None).v_a.shape == (10,)
-    assert Additive(10, 7, dim=5).v_a.shape == (5,)
-
-
-def test_the_gradient_of_additive_attention_equals_finite_differences() -> None:
-    torch.manual_seed(1)
-    attention = Attention(Additive(4, 3, dim=5))
-    query, states = torch.randn(2, 3, 4, requires_grad=True), torch.randn(2, 5, 3, requires_grad=True)
-    mask = torch.arange(5) < torch.tensor([[5], [3]])
-
-    def contexts(query: Tensor, states: Tensor, *_: Tensor) -> Tensor:
-        return attention(query, attention.memory(states, mask))
-
-    assert torch.autograd.gradcheck(contexts, (query, states, *attention.parameters()))
+def test_recurrent_weights_begin_orthogonal_and_embeddings_small() -> None:
+    model = bahdanau(ADDITIVE)
+    cells = [module for module in model.modules() if isinstance(module, GRUCell)]
+    assert len(cells) == 3
+    for cell in cells:
+        for U in (*cell.U_zr.weight.chunk(2), cell.U.weight):
+            torch.testing.assert_close(U @ U.t(), torch.eye(cell.dim), rtol=0, atol=1e-9)
+    embeddings = torch.cat([model.src_embedding.weight, model.tgt_embedding.weight])
+    assert embeddings.std().item() == pytest.approx(0.1, rel=0.2)

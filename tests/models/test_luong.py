@@ -1,159 +1,150 @@
-"""Luong's model against equations 5 to 8 written out, its LSTMs too, one sentence and one position at a time."""
+"""Luong's model against sections 3 to 3.3 of the paper written out, one sentence and one position at a time."""
 
-from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.models.attention import Additive, Attention, Dot, General, Score
-from nmt.models.encoder import StackedLSTM
+from nmt.models.attention import Global, LocalMonotonic, LocalPredictive, MultiHeadAttention
+from nmt.models.encoder import DecoderShape, Encoded, Encoder, RecurrentEncoder
 from nmt.models.luong import Luong
+from nmt.models.scores import Concat, Dot, DotHeads, General, Location
 from nmt.models.seq2seq import Vocabulary
 from nmt.vocabulary import BOS, PAD
 
 pytestmark = pytest.mark.usefixtures("float64")
 HIDDEN = 10
+ATTENTIONS: dict[str, Any] = {
+    "dot": partial(Global, score=Dot),
+    "general": partial(Global, score=General),
+    "concat": partial(Global, score=partial(Concat, dim=5)),
+    "location": partial(Global, score=partial(Location, length=9)),
+    "local-m": partial(LocalMonotonic, score=General, D=1),
+    "local-p": partial(LocalPredictive, score=General, D=2),
+    "dot heads": partial(MultiHeadAttention, score=partial(DotHeads, dim=None), heads=2),
+}
+SOURCES = [[8, 4, 4], [4, 9, 6, 10, 5, 7, 8]]  # the shorter first: no order is assumed
+TARGETS = [[BOS, 7, 12, 4, 9], [BOS, 4, 11, 5, 6]]
 
 
-def luong(attention: Callable[[int, int], Score], *, bidirectional: bool) -> Luong:
-    torch.manual_seed(1)
-    sizes: dict[str, Any] = {"embedding_dim": 6, "hidden_dim": HIDDEN, "layers": 3, "dropout": 0.0}
-    model = Luong(Vocabulary(11, 13, joint=False), attention=attention, bidirectional=bidirectional, **sizes)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.5)
-    return model
+def luong(attention: str, *, direction: str = "forward", **changes: Any) -> Luong:
+    keys: dict[str, Any] = {
+        "encoder": partial(RecurrentEncoder, direction=direction, hidden_dim=None, layers=None, cell=None),
+        "cell": "lstm",
+        "embedding_dim": 6,
+        "hidden_dim": HIDDEN,
+        "layers": 2,
+        "dropout": 0.5,
+        "input_feeding": True,
+    }
+    return Luong(Vocabulary(11, 13, joint=False), attention=ATTENTIONS[attention], **(keys | changes))
 
 
-def unit(sums: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """h' and c' from W x + U h + b."""
-    i, f, g, o = sums.chunk(4)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-    return torch.sigmoid(o) * torch.tanh(c), c
+def decoded(
+    written_out: SimpleNamespace, model: Luong, h: list[Tensor], states: list[Tensor], tgt_in: list[int]
+) -> list[Tensor]:
+    """h̃_t for each position of one target, from the encoder's top states and the decoder's first ones."""
+    drop, fed, features = written_out.DROP, torch.zeros(HIDDEN), []
+    for t, y in enumerate(tgt_in, start=1):
+        x, states = drop * model.tgt_embedding.weight[y], list(states)
+        for layer, cell in enumerate(model.stack.cells):
+            entering = cell.W.weight @ x + cell.W.bias
+            if layer == 0 and model.W_f is not None:  # section 3.3
+                entering = entering + model.W_f.weight @ fed
+            states[layer] = written_out.step(cell, entering, states[layer])
+            h_t = states[layer][:HIDDEN]
+            x = drop * h_t
+        _, c = written_out.attend(model.attention, h_t, h, t)
+        fed = torch.tanh(model.W_c.weight @ torch.cat([c, h_t]))  # equation 5
+        features.append(drop * fed)
+    return features
 
 
-def read(lstm: nn.LSTM, direction: str, inputs: list[Tensor]) -> tuple[list[Tensor], Tensor]:
-    """The states of one layer in one direction, in the order of the inputs, and its last c."""
-    W, U, b, d = (getattr(lstm, f"{name}_l0{direction}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
-    h = c = torch.zeros(lstm.hidden_size)
-    states = []
-    for x in inputs:
-        h, c = unit(W @ x + b + U @ h + d, c)
-        states.append(h)
-    return states, c
+def batch() -> tuple[Tensor, Tensor, Tensor]:
+    src = torch.tensor([SOURCES[0] + [PAD] * 4, SOURCES[1]])
+    return src, torch.tensor(TARGETS), src != PAD
 
 
-def encoded(encoder: StackedLSTM, inputs: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """The top states h̄_s, and the last h and c of each layer."""
-    hs, cs = [], []
-    for lstm in encoder.layers:
-        states, c = read(lstm, "", inputs)
-        h = states[-1]
-        if lstm.bidirectional:
-            back, back_c = read(lstm, "_reverse", inputs[::-1])
-            h, c = torch.cat([h, back[-1]]), torch.cat([c, back_c])
-            states = [torch.cat(pair) for pair in zip(states, back[::-1], strict=True)]
-        hs.append(h)
-        cs.append(c)
-        inputs = states
-    return inputs, hs, cs
+@pytest.mark.usefixtures("dropout_that_multiplies")
+@pytest.mark.parametrize("input_feeding", [True, False], ids=["fed", "not fed"])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_forward_equals_the_papers_equations_written_out(
+    written_out: SimpleNamespace, attention: str, direction: str, cell: str, input_feeding: bool
+) -> None:
+    model = written_out.random(luong(attention, direction=direction, cell=cell, input_feeding=input_feeding))
+    expected = []
+    for source, target in zip(SOURCES, TARGETS, strict=True):
+        embedded = [written_out.DROP * model.src_embedding.weight[x] for x in source]
+        h, _, last = written_out.encode(model.encoder, direction, embedded)
+        expected += decoded(written_out, model, h, last, target)
+    written_out.agree([model(*batch()).flatten(0, 1)], [torch.stack(expected)], list(model.parameters()))
 
 
-def score_of(score: Score, h: Tensor, h_s: Tensor) -> Tensor:
-    """score(h_t, h̄_s), equation 8."""
-    match score:
-        case Dot():
-            return h @ h_s
-        case General():
-            return h @ (score.W_a.weight @ h_s)
-        case Additive():
-            return score.v_a @ torch.tanh(score.W_a.weight @ h + score.U_a.weight @ h_s)
-    raise AssertionError(score)
+class Bag(Encoder):
+    """An encoder that is not recurrent: its states are the embeddings, its summary their sum."""
+
+    def __init__(self, decoder: DecoderShape) -> None:
+        super().__init__()
+        self.dim = self.summary_dim = decoder.embedding_dim
+        self.readings = 1
+        self.scale = nn.Parameter(torch.full((self.dim,), 5.0))
+
+    def forward(self, embedded: Tensor, mask: Tensor) -> Encoded:
+        states = (self.scale * embedded).masked_fill(~mask.unsqueeze(-1), 0.0)
+        return Encoded(states, states.sum(1, keepdim=True), None)
 
 
-def written_out(model: Luong, src: list[int], tgt_in: list[int]) -> Tensor:
-    """h̃_t for each position of one target, with input feeding (section 3.3)."""
-    top, h, c = encoded(model.encoder, [model.src_embedding.weight[x] for x in src])
-    fed, features = torch.zeros(HIDDEN), []
-    for y in tgt_in:
-        for layer, cell in enumerate(model.cells):
-            W, U = cell.WU.split(HIDDEN, dim=1)
-            sums = W @ (fed if layer == 0 else h[layer - 1]) + U @ h[layer] + cell.b
-            if layer == 0:
-                sums = sums + model.W_y.weight @ model.tgt_embedding.weight[y]
-            h[layer], c[layer] = unit(sums, c[layer])
-        scores = [score_of(model.attention.score, h[-1], h_s) for h_s in top]
-        total = sum(score.exp() for score in scores)
-        context = sum(score.exp() / total * h_s for score, h_s in zip(scores, top, strict=True))
-        fed = torch.tanh(model.W_c.weight @ torch.cat([context, h[-1]]))
-        features.append(fed)
-    return torch.stack(features)
+@pytest.mark.usefixtures("dropout_that_multiplies")
+def test_after_an_encoder_that_is_not_recurrent_it_starts_from_a_map_of_the_summary(written_out: SimpleNamespace) -> None:
+    model = written_out.random(luong("general", encoder=Bag, layers=3))
+    expected = []
+    for source, target in zip(SOURCES, TARGETS, strict=True):
+        h = [model.encoder.scale * written_out.DROP * model.src_embedding.weight[x] for x in source]
+        first = torch.tanh(model.initial.W_s.weight @ sum(h) + model.initial.W_s.bias)
+        expected += decoded(written_out, model, h, list(first.split(2 * HIDDEN)), target)
+    written_out.agree([model(*batch()).flatten(0, 1)], [torch.stack(expected)], list(model.parameters()))
 
 
-def padded() -> tuple[list[list[int]], Tensor]:
-    sources = [[8, 4, 4, 5], [4, 9, 6, 10, 5, 7, 8]]  # the shorter first: no order is assumed
-    return sources, torch.tensor([sources[0] + [PAD] * 3, sources[1]])
+@pytest.mark.parametrize("input_feeding", [True, False], ids=["fed", "not fed"])
+def test_keys_are_computed_once_per_sentence(input_feeding: bool) -> None:
+    model, calls = luong("general", input_feeding=input_feeding), []
+    model.attention.score.W_a.register_forward_hook(lambda _, inputs, __: calls.append(inputs[0].shape))
+    model(*batch())
+    assert calls == [(2, 7, HIDDEN)]
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("attention", [General, Dot, lambda q, k: Additive(q, k, dim=5)], ids=["general", "dot", "additive"])
-def test_forward_equals_the_papers_equations_written_out(attention: Callable[[int, int], Score], bidirectional: bool) -> None:
-    model = luong(attention, bidirectional=bidirectional)
-    sources, src = padded()
-    targets = [[BOS, 7, 12, 4, 9], [BOS, 4, 11, 5, 6]]
-    features = model(src, torch.tensor(targets), src != PAD)
-    expected = torch.stack([written_out(model, *pair) for pair in zip(sources, targets, strict=True)])
-    torch.testing.assert_close(features, expected, rtol=0, atol=1e-9)
-
-
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_the_encoder_equals_stacked_lstms_written_out(bidirectional: bool) -> None:
-    model = luong(General, bidirectional=bidirectional)
-    sources, src = padded()
-    states, h, c = model.encoder(model.src_embedding(src), src != PAD)
-    assert h.shape == c.shape == (2, 3, HIDDEN)
-    for row, source in enumerate(sources):
-        top, hs, cs = encoded(model.encoder, [model.src_embedding.weight[x] for x in source])
-        torch.testing.assert_close(states[row, : len(source)], torch.stack(top), rtol=0, atol=1e-9)
-        torch.testing.assert_close([h[row], c[row]], [torch.stack(hs), torch.stack(cs)], rtol=0, atol=1e-9)
-
-
-def test_all_parameters_begin_as_in_the_paper() -> None:
-    sizes = {"embedding_dim": 6, "hidden_dim": 60, "layers": 2, "dropout": 0.0, "bidirectional": False}
-    model = Luong(Vocabulary(11, 13, joint=False), attention=General, **sizes)
+@pytest.mark.parametrize("attention", ["local-p", "location", "concat"])
+def test_all_parameters_begin_as_in_the_paper(attention: str) -> None:
+    model = luong(attention, hidden_dim=60)
     everything = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
     assert 0.0999 < everything.abs().max() <= 0.1
     assert everything.std() == pytest.approx(0.2 / 12**0.5, rel=0.02)
+    assert all(parameter.detach().std() > 0.03 for parameter in model.parameters())
 
 
-def test_two_directions_need_an_even_width() -> None:
-    with pytest.raises(ValueError, match=r"model\.hidden_dim \(9\) must be even with model\.bidirectional=true"):
-        Luong(
-            Vocabulary(11, 13, joint=False),
-            attention=General,
-            embedding_dim=6,
-            hidden_dim=9,
-            layers=2,
-            dropout=0.0,
-            bidirectional=True,
-        )
+def test_an_encoder_that_is_not_recurrent_keeps_its_own_beginning() -> None:
+    model = luong("general", encoder=Bag, hidden_dim=60)
+    assert model.encoder.scale.tolist() == [5.0] * 6
+    others = [parameter.detach() for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
+    assert 0.0999 < max(parameter.abs().max() for parameter in others) <= 0.1
 
 
-@pytest.mark.parametrize(("score", "width"), [(Dot, 3), (General, 4)])
-def test_the_gradient_of_multiplicative_attention_equals_finite_differences(score: type[Score], width: int) -> None:
-    torch.manual_seed(1)
-    attention = Attention(score(width, 3))
-    query, states = torch.randn(2, 3, width, requires_grad=True), torch.randn(2, 5, 3, requires_grad=True)
-    mask = torch.arange(5) < torch.tensor([[5], [3]])
-
-    def contexts(query: Tensor, states: Tensor, *_: Tensor) -> Tensor:
-        return attention(query, attention.memory(states, mask))
-
-    assert torch.autograd.gradcheck(contexts, (query, states, *attention.parameters()))
-
-
-def test_dot_needs_states_of_one_width() -> None:
-    with pytest.raises(ValueError, match=r"encoder states \(7\) as wide as the decoder's \(10\): take model/attention=general"):
-        Dot(10, 7)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cell": "rnn"}, r"model\.cell must be one of gru, lstm, but is 'rnn'"),
+        ({"hidden_dim": 9, "direction": "both"}, r"hidden_dim \(9\) must be even with model\.encoder\.direction=both"),
+        (
+            {"encoder": partial(RecurrentEncoder, direction="both", hidden_dim=None, layers=3, cell=None)},
+            r"it has 2 layers of 10 and the encoder 3 of 10: set model\.encoder\.layers, .* to null",
+        ),
+    ],
+)
+def test_what_the_model_cannot_be_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        luong("general", **changes)

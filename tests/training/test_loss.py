@@ -1,6 +1,8 @@
 """The fused loss against torch's, its gradients, and what an update makes of it."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nmt.config import TrainSettings
 from nmt.data.batches import Batch, collate
-from nmt.models.attention import General
+from nmt.models.attention import Global
+from nmt.models.encoder import RecurrentEncoder
 from nmt.models.luong import Luong
+from nmt.models.scores import General
 from nmt.models.seq2seq import Vocabulary
 from nmt.models.transformer import Transformer
 from nmt.training.loop import Trainer
@@ -94,8 +98,10 @@ def batches() -> list[Batch]:
 
 
 def luong() -> Luong:
-    sizes = {"embedding_dim": 6, "hidden_dim": 10, "layers": 2, "dropout": 0.0, "bidirectional": False}
-    return Luong(Vocabulary(13, 13, joint=True), attention=General, **sizes)
+    encoder = partial(RecurrentEncoder, direction="forward", hidden_dim=None, layers=None, cell=None)
+    sizes: dict[str, Any] = {"embedding_dim": 6, "hidden_dim": 10, "layers": 2, "dropout": 0.0}
+    attention, keys = partial(Global, score=General), {"cell": "lstm", "input_feeding": True}
+    return Luong(Vocabulary(13, 13, joint=True), encoder=encoder, attention=attention, **keys, **sizes)
 
 
 def tied_transformer(tied: str = "all") -> Transformer:
