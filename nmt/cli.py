@@ -113,7 +113,7 @@ def _run(command: str, overrides: list[str]) -> int:
     except (HydraException, OmegaConfBaseException) as error:
         if asked == "1":
             raise
-        return _fail(command, _one_line(command, error))
+        return _fail(command, _one_line(command, overrides, error))
     except SystemExit as end:
         return int(end.code or 0)
     finally:
@@ -160,26 +160,31 @@ def _fail(command: str, message: str) -> int:
     return 2
 
 
-def _with_attention() -> list[str]:
-    """The models whose attention score is a choice of its own."""
+def _with_choice(group: str) -> list[str]:
+    """The YAMLs beside or above a group of choices, such as model/attention, in which it may be chosen."""
     from nmt.config import config_directory
 
-    files = sorted((config_directory() / "model").glob("*.yaml"))
-    return [file.stem for file in files if "- attention:" in file.read_text(encoding="utf-8")]
+    above, _, choice = group.rpartition("/")
+    files = sorted((config_directory() / above).glob("*.yaml"))
+    own = {file.stem: file.read_text(encoding="utf-8") for file in files}
+    having = {name for name, text in own.items() if f"- {choice}:" in text}
+    # a YAML that begins with another one has its choices too
+    return [name for name, text in own.items() if name in having or any(f"  - {other}\n" in text for other in having)]
 
 
-def _one_line(command: str, error: Exception) -> str:
+def _one_line(command: str, overrides: list[str], error: Exception) -> str:
     """The message of an error without Hydra's advice about its own grammar."""
-    if "model/attention" in str(error):
-        return f"model/attention= is a choice of the recurrent models ({', '.join(_with_attention())}), not of this one"
+    if group := re.search(r"Could not override '(model/[^'@]+)'", str(error)):
+        return f"{group[1]}= is a choice of {', '.join(_with_choice(group[1]))}, not of this model"
     if unknown := re.search(r"Could not override '([^']+)'", str(error)):
         from difflib import get_close_matches
 
         from nmt.config import all_keys
 
-        near = get_close_matches(unknown[1], all_keys(command), n=1)
+        choices = [override for override in overrides if re.match(r"[a-z/]+=", override)]
+        near = get_close_matches(unknown[1], all_keys(command, choices), n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         return f"there is no key {unknown[1]}: {hint}nmt {command} --cfg job shows them all"
-    lines = [line.strip() for line in str(error).split("\n")]
+    lines = [line.strip() for line in str(error).split("Config search path:")[0].split("\n")]
     useful = [line for line in lines if line and not line.startswith(("See https", "To append", "full_key", "object_type"))]
     return " ".join(useful)

@@ -163,16 +163,21 @@ def compose(command: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     return dict(plain)
 
 
-def all_keys(command: str) -> list[str]:
-    """The dotted keys of a command, with its default choices."""
+def all_keys(command: str, choices: Sequence[str] = ()) -> list[str]:
+    """The dotted keys of a command, with choices such as `model=luong` where they compose, else with its defaults."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
     from omegaconf import OmegaConf
 
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(config_directory()), version_base="1.3"):
-        plain = OmegaConf.to_container(hydra.compose(command), resolve=False)
-    return _dotted(plain)
+        try:
+            composed = hydra.compose(command, list(choices))
+        except HydraException:
+            composed = hydra.compose(command)
+    keys = _dotted(OmegaConf.to_container(composed, resolve=False))
+    return [key for key in keys if not key.rpartition(".")[2].startswith("_")]
 
 
 def _dotted(value: Any, prefix: str = "") -> list[str]:

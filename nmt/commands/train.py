@@ -21,7 +21,7 @@ from nmt.data.corpus import Corpus
 from nmt.data.store import IdStore, open_store
 from nmt.data.tokenizer import cached_tokenizer
 from nmt.errors import UserError
-from nmt.models.seq2seq import Vocabulary
+from nmt.models.seq2seq import Seq2Seq, Vocabulary
 from nmt.run import Config, Run, choose_device, differences, read_config, use_threads
 from nmt.training.loop import Progress, Trainer
 from nmt.training.loss import TrainedModel
@@ -59,9 +59,11 @@ def main(config: Config) -> float:
     build_schedule(config["schedule"])
     size = config["tokenizer"]["vocab_size"]
     with torch.device("meta"):  # sizes that do not fit are found before any text is read
-        build_optimizer(config["optimizer"], build_model(config["model"], Vocabulary(size, size, config["tokenizer"]["joint"])))
+        model = build_model(config["model"], Vocabulary(size, size, config["tokenizer"]["joint"]))
+        build_optimizer(config["optimizer"], model)
+    _check_lengths(model, config)
     corpus = build_corpus(config["data"])
-    run, prepared = _open_or_create(config, corpus, settings)
+    run, prepared = _open_or_create(config, corpus, model, settings)
     with logged_to(run.directory / "train.log"):
         dropped = prepared.train.dropped
         log.info(
@@ -73,12 +75,36 @@ def main(config: Config) -> float:
     return progress.best_bleu
 
 
+def _check_lengths(model: Seq2Seq, config: Config) -> None:
+    """Raise `UserError` if sentences may come that are longer than the model can take, or never as long as its window."""
+    limit, decode = int(config["data"]["max_length"]), config["decode"]
+    longest_source = max(limit, decode["max_source_length"]) + 1  # with EOS
+    longest_target = max(limit, decode["max_length"]) + 1
+    sides = (
+        ("source", model.longest_source(), longest_source, "decode.max_source_length"),
+        ("target", model.longest_target(), longest_target, "decode.max_length"),
+    )
+    for side, most, longest, key in sides:
+        if most is not None and most < longest:
+            raise UserError(
+                f"the model has a table of {most} {side} positions (the key ends in .length), but data.max_length={limit} and "
+                f"{key}={decode[key.partition('.')[2]]} let {longest} come, the end of sentence counted: make it longer, or lower these"
+            )
+    window = model.source_window()
+    if window is not None and window > longest_source:
+        raise UserError(
+            f"the attention sees {window} source positions at once (2 · model.attention.D + 1), but data.max_length={limit} and "
+            f"decode.max_source_length={decode['max_source_length']} let only {longest_source} come: lower model.attention.D, or take "
+            "attention without a window"
+        )
+
+
 def model_name(config: Config) -> str:
     """The name of a config's model, such as `luong`."""
     return str(config["model"]["_target_"]).rpartition(".")[2].lower()
 
 
-def _open_or_create(config: Config, corpus: Corpus, settings: TrainSettings) -> tuple[Run, Prepared]:
+def _open_or_create(config: Config, corpus: Corpus, model: Seq2Seq, settings: TrainSettings) -> tuple[Run, Prepared]:
     """The run of this config, after every check that needs no training has passed."""
     directory, cache = Path(config["run_dir"]), Path(config["paths"]["cache"]).expanduser()
     exists = (directory / "config.yaml").exists()
@@ -93,6 +119,13 @@ def _open_or_create(config: Config, corpus: Corpus, settings: TrainSettings) -> 
     else:
         tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
     stores = {split: open_store(corpus, split, tokenizer, cache) for split in ("train", "dev")}
+    for side, most in (("src", model.longest_source()), ("tgt", model.longest_target())):
+        longest = int(stores["dev"].lengths[side].max(initial=0)) + 1
+        if most is not None and longest > most:
+            raise UserError(
+                f"data.dev has a sentence of {longest} pieces on its {side} side, the end of sentence counted, but the model has a "
+                f"table of {most} positions: make it longer (its key ends in .length), or remove the sentence"
+            )
     data = TrainingData(
         stores["train"],
         tokenizer,

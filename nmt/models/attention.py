@@ -67,12 +67,10 @@ class Attention(nn.Module, ABC):
     """Attention of a recurrent decoder over the states of its encoder.
 
     Attributes:
-        longest_source: most source positions that it can score; None: any number.
         window: positions that it sees at once; None: all.
     """
 
     score: Score | HeadScore
-    longest_source: int | None = None
     window: int | None = None
 
     def memory(self, states: Tensor, mask: Tensor) -> Memory:
@@ -98,8 +96,7 @@ class Global(Attention):
 
     def __init__(self, query_dim: int, key_dim: int, *, score: ScoreFactory) -> None:
         super().__init__()
-        self.score = score(query_dim, key_dim)
-        self.longest_source = self.score.longest_source
+        self.score = _score_of_one_head(score, query_dim, key_dim)
 
     def forward(self, query: Tensor, memory: Memory, position: Tensor) -> Tensor:
         scores = self.score(query, memory["keys"])  # (B, K, S)
@@ -123,8 +120,7 @@ class Local(Attention):
         super().__init__()
         if D < 1:
             raise ValueError(f"model.attention.D, half the window, must be at least 1, but is {D}")
-        self.score = score(query_dim, key_dim)
-        self.longest_source = self.score.longest_source
+        self.score = _score_of_one_head(score, query_dim, key_dim)
         self.window = 2 * D + 1
         self.D = D
 
@@ -184,6 +180,8 @@ class MultiHeadAttention(Attention):
         super().__init__()
         if heads < 1 or key_dim % heads:
             raise ValueError(f"model.attention.heads ({heads}) must divide the width of the encoder's states ({key_dim})")
+        if not issubclass(getattr(score, "func", HeadScore), HeadScore):
+            raise ValueError("multi-head attention needs model/attention/score=dot_heads or additive_heads")
         self.heads = heads
         self.score = score(query_dim, key_dim, heads)
         self.W_v = Linear(key_dim, key_dim, bias=False)
@@ -198,3 +196,11 @@ class MultiHeadAttention(Attention):
         heads = attend(self, scores, memory["values"], memory["mask"][:, None, None])  # (B, H, K, D / H)
         context: Tensor = self.W_o(heads.transpose(1, 2).flatten(2))
         return context
+
+
+def _score_of_one_head(score: ScoreFactory, query_dim: int, key_dim: int) -> Score:
+    if issubclass(getattr(score, "func", Score), HeadScore):
+        raise ValueError(
+            "this attention has one head: for a score of many take model/attention=multihead_dot or multihead_additive"
+        )
+    return score(query_dim, key_dim)

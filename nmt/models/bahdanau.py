@@ -10,11 +10,11 @@ from nmt.models.cells import cell_named
 from nmt.models.deferred import RecurrentLinear, one_gradient_product
 from nmt.models.encoder import DecoderShape
 from nmt.models.linear import Linear
-from nmt.models.recurrent import EncoderFactory, Maxout, RecurrentModel
+from nmt.models.recurrent import AttentionalModel, EncoderFactory, Maxout
 from nmt.models.seq2seq import Memory, State, Vocabulary, check_sizes
 
 
-class Bahdanau(RecurrentModel):
+class Bahdanau(AttentionalModel):
     """The model of appendix A, in its letters (biases, which the paper leaves out, are in the W of the cells and in W_s, V_o).
 
     Encoder: h_j = [→h_j; ←h_j], a bidirectional GRU.
@@ -60,9 +60,6 @@ class Bahdanau(RecurrentModel):
         self.output = nn.Linear(maxout_dim, vocabulary.tgt, bias=False)  # W_o
         for embedding in (self.src_embedding, self.tgt_embedding):
             nn.init.normal_(embedding.weight, std=0.1)
-
-    def cross_attention(self) -> list[nn.Module]:
-        return [self.attention]
 
     def encode(self, src: Tensor, src_mask: Tensor) -> Memory:
         encoded = self.read_source(src, src_mask)

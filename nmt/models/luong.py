@@ -9,11 +9,11 @@ from nmt.models.attention import Attention
 from nmt.models.cells import Stack, cell_named
 from nmt.models.deferred import RecurrentLinear, one_gradient_product
 from nmt.models.encoder import DecoderShape
-from nmt.models.recurrent import EncoderFactory, InitialStates, RecurrentModel
+from nmt.models.recurrent import AttentionalModel, EncoderFactory, InitialStates
 from nmt.models.seq2seq import Memory, State, Vocabulary, check_sizes
 
 
-class Luong(RecurrentModel):
+class Luong(AttentionalModel):
     """Stacked LSTMs with attention after the recurrence (section 3), in the paper's letters.
 
     h_t: top state of the decoder, whose layers start from the encoder's last states. It reads E y_{t-1}, and with input
@@ -62,9 +62,6 @@ class Luong(RecurrentModel):
         self.W_c = RecurrentLinear(self.encoder.dim + hidden_dim, hidden_dim, bias=False)
         self.output = nn.Linear(hidden_dim, vocabulary.tgt, bias=False)  # W_s
         self.begin_uniform(0.1)
-
-    def cross_attention(self) -> list[nn.Module]:
-        return [self.attention]
 
     def encode(self, src: Tensor, src_mask: Tensor) -> Memory:
         encoded = self.read_source(src, src_mask)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from nmt.models.attention import Attention
 from nmt.models.cells import Stack
 from nmt.models.dropout import dropout
 from nmt.models.encoder import DecoderShape, Encoded, Encoder, RecurrentEncoder
@@ -53,6 +54,25 @@ class RecurrentModel(Seq2Seq):
     def drop(self, x: Tensor) -> Tensor:
         """Dropout, in training."""
         return dropout(x, self.dropout, self.training)
+
+
+class AttentionalModel(RecurrentModel):
+    """A model whose recurrent decoder has attention.
+
+    Attributes:
+        attention: over the states of the encoder.
+    """
+
+    attention: Attention
+
+    def cross_attention(self) -> list[nn.Module]:
+        return [self.attention]
+
+    def longest_source(self) -> int | None:
+        return getattr(self.attention.score, "longest_source", None)
+
+    def source_window(self) -> int | None:
+        return self.attention.window
 
 
 class Maxout(nn.Module):

@@ -71,6 +71,18 @@ class Seq2Seq(nn.Module, ABC):
     def cross_attention(self) -> list[nn.Module]:
         """The modules whose attention goes from target to source, first layer first; none in a model without."""
 
+    def longest_source(self) -> int | None:
+        """Most source pieces, EOS counted, that it can read; None: any number."""
+        return None
+
+    def longest_target(self) -> int | None:
+        """Most target pieces, EOS counted, that it can write; None: any number."""
+        return None
+
+    def source_window(self) -> int | None:
+        """Source positions that its attention sees at once; None: all."""
+        return None
+
     def project(self, features: Tensor) -> Tensor:
         """Logits (…, V) of features (…, D)."""
         return linear(features, self.output.weight, self.output.bias)

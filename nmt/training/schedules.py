@@ -41,6 +41,19 @@ def cosine(update: int, *, warmup: int, total: int, final: float) -> float:
     return final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2
 
 
+def halving(update: int, *, start: int, every: int) -> float:
+    """1 up to update `start`, then halved at once and again after every `every` updates (Luong et al. 2015, section 4.1).
+
+    Args:
+        update: u, from 1.
+        start: updates at the full rate; the papers count epochs, so this is so many times the updates of one.
+        every: updates between two halvings, at least 1.
+    """
+    _at_least("start", start, 0)
+    _at_least("every", every, 1)
+    return 1.0 if update <= start else 0.5 ** (1 + (update - start - 1) // every)
+
+
 def _at_least(name: str, value: int, least: int) -> None:
     if value < least:
         raise ValueError(f"schedule.{name} must be at least {least}, but is {value}")

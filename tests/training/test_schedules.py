@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from nmt.training.schedules import constant, cosine, inverse_sqrt
+from nmt.training.schedules import constant, cosine, halving, inverse_sqrt
 
 WARMUP, TOTAL, FINAL = 40, 300, 0.1
 SCHEDULES = [
@@ -67,3 +67,20 @@ def test_cosine_is_half_a_cosine_that_ends_at_its_final_factor_and_stays() -> No
 
 def test_cosine_may_end_at_nothing() -> None:
     assert cosine(TOTAL, warmup=WARMUP, total=TOTAL, final=0.0) == pytest.approx(0, abs=1e-12)
+
+
+def test_halving_waits_and_then_halves_at_each_interval() -> None:
+    factors = [halving(update, start=10, every=4) for update in range(1, 23)]
+    assert factors == [1.0] * 10 + [0.5] * 4 + [0.25] * 4 + [0.125] * 4
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"start": -1, "every": 4}, r"schedule\.start must be at least 0, but is -1"),
+        ({"start": 1, "every": 0}, r"schedule\.every must be at least 1, but is 0"),
+    ],
+)
+def test_impossible_halvings_are_named(keywords: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        halving(1, **keywords)
