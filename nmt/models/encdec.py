@@ -20,7 +20,7 @@ class Sutskever(RecurrentModel):
 
     The paper reads the source reversed (section 3.3): that is the encoder's `direction: backward`. Dropout, which the paper
     does not have, is on embeddings, between layers and on h_t before W. All parameters begin uniform in [-0.08, 0.08]
-    (section 3.4).
+    (section 3.4), at widths other than 1000 scaled.
 
     Args:
         vocabulary: numbers of pieces.
@@ -48,7 +48,7 @@ class Sutskever(RecurrentModel):
         self.stack = Stack(cell_named(cell), embedding_dim, hidden_dim, layers=layers, dropout=dropout)
         self.initial = InitialStates(self.encoder, self.stack)
         self.output = nn.Linear(hidden_dim, vocabulary.tgt, bias=False)  # W
-        self.begin_uniform(0.08)
+        self.begin_uniform(0.08, hidden_dim)
 
     def encode(self, src: Tensor, src_mask: Tensor) -> Memory:
         return {"mask": src_mask, "initial": self.initial(self.read_source(src, src_mask))}

@@ -25,7 +25,8 @@ class Luong(AttentionalModel):
     computed for all positions at once.
 
     Dropout is on embeddings, between layers and on h̃_t before W_s (vertical connections, as in Zaremba et al. 2014,
-    which the paper follows), not on the h̃_{t-1} that is fed. All parameters begin uniform in [-0.1, 0.1] (section 4.1).
+    which the paper follows), not on the h̃_{t-1} that is fed. All parameters begin uniform in [-0.1, 0.1] (section 4.1),
+    at widths other than 1000 scaled.
 
     Args:
         vocabulary: numbers of pieces.
@@ -61,7 +62,7 @@ class Luong(AttentionalModel):
         self.attention = attention(hidden_dim, self.encoder.dim)
         self.W_c = RecurrentLinear(self.encoder.dim + hidden_dim, hidden_dim, bias=False)
         self.output = nn.Linear(hidden_dim, vocabulary.tgt, bias=False)  # W_s
-        self.begin_uniform(0.1)
+        self.begin_uniform(0.1, hidden_dim)
 
     def encode(self, src: Tensor, src_mask: Tensor) -> Memory:
         encoded = self.read_source(src, src_mask)

@@ -1,5 +1,6 @@
 """What the recurrent models have in common: embeddings with dropout, and an encoder of the user's choice."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -32,8 +33,13 @@ class RecurrentModel(Seq2Seq):
         self.tgt_embedding = nn.Embedding(vocabulary.tgt, decoder.embedding_dim)
         self.encoder = encoder(decoder)
 
-    def begin_uniform(self, bound: float) -> None:
-        """Draw all parameters uniformly from [-bound, bound], but those of an encoder that is not recurrent."""
+    def begin_uniform(self, bound: float, dim: int) -> None:
+        """Draw all parameters uniformly from [-bound, bound], but those of an encoder that is not recurrent.
+
+        The bound is for states of 1000, the papers' width. For others it is widened by √(1000 / dim), so that the products
+        keep their scale: with the papers' own bound a narrow model hardly learns.
+        """
+        bound *= math.sqrt(1000 / dim)
         for module in self.children():
             if module is not self.encoder or isinstance(module, RecurrentEncoder):
                 for parameter in module.parameters():

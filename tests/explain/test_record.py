@@ -13,11 +13,25 @@ from nmt.models.multihead import MultiHead
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 from nmt.vocabulary import BOS, EOS
 
+Compose = Callable[..., dict[str, Any]]
+MODELS = [
+    ("model=bahdanau_tiny",),
+    ("model=bahdanau_tiny", "model/attention=multihead_dot"),
+    ("model=luong_tiny",),
+    ("model=luong_tiny", "model.input_feeding=false"),
+    ("model=luong_tiny", "model/attention=local_m", "model.attention.D=1"),
+    ("model=transformer_tiny",),
+]
 
-@pytest.fixture(params=["bahdanau", "luong", "transformer"])
-def model(request: pytest.FixtureRequest, compose_model: Callable[..., dict[str, Any]]) -> Seq2Seq:
+
+def built(compose_model: Compose, *overrides: str) -> Seq2Seq:
     torch.manual_seed(1)
-    return build_model(compose_model(f"model={request.param}_tiny"), Vocabulary(13, 13, joint=True)).eval()
+    return build_model(compose_model(*overrides), Vocabulary(13, 13, joint=True)).eval()
+
+
+@pytest.fixture(params=MODELS, ids=" ".join)
+def model(request: pytest.FixtureRequest, compose_model: Compose) -> Seq2Seq:
+    return built(compose_model, *request.param)
 
 
 def test_the_map_has_a_row_per_target_piece_and_each_sums_to_one(model: Seq2Seq) -> None:
@@ -43,6 +57,27 @@ def test_the_map_is_the_mean_of_what_was_recorded_and_recording_changes_no_featu
     torch.testing.assert_close(found, mean)
     heads = [module for module in model.modules() if isinstance(module, MultiHead)]
     assert len(maps) == (len(heads) or 1)
+
+
+def test_the_map_of_local_attention_is_zero_outside_the_window(compose_model: Compose) -> None:
+    monotonic = built(compose_model, "model=luong_tiny", "model/attention=local_m", "model.attention.D=1")
+    weights = cross_attention_map(monotonic, [4, 5, 6, 7], [8, 9])
+    assert weights is not None
+    away = torch.arange(5) - torch.arange(3).unsqueeze(1)
+    assert torch.equal(weights > 0, away.abs() <= 1)
+    predictive = built(compose_model, "model=luong_tiny", "model/attention=local_p", "model.attention.D=2")
+    weights = cross_attention_map(predictive, [4, 5, 6, 7], [8, 9])
+    assert weights is not None
+    assert 0 < weights.sum(1).min() <= weights.sum(1).max() < 0.9  # the Gaussian takes some away
+
+
+@pytest.mark.parametrize("name", ["encdec", "cho"])
+def test_a_model_without_attention_has_no_map(compose_model: Compose, name: str) -> None:
+    model = built(compose_model, f"model={name}_tiny")
+    assert cross_attention_map(model, [4, 5, 6], [8, 9]) is None
+    with record_attention(model) as maps:
+        cross_attention_map(model, [4, 5, 6], [8, 9])
+    assert maps == {}
 
 
 def test_nothing_is_recorded_once_it_is_closed(model: Seq2Seq) -> None:

@@ -118,6 +118,17 @@ def test_keys_are_computed_once_per_sentence(input_feeding: bool) -> None:
     assert calls == [(2, 7, HIDDEN)]
 
 
+@pytest.mark.parametrize(
+    ("attention", "longest", "window"),
+    [("general", None, None), ("location", 9, None), ("local-m", None, 3), ("local-p", None, 5)],
+)
+def test_it_names_the_longest_source_that_it_reads_and_what_it_sees_of_it(
+    attention: str, longest: int | None, window: int | None
+) -> None:
+    model = luong(attention)
+    assert (model.longest_source(), model.longest_target(), model.source_window()) == (longest, None, window)
+
+
 @pytest.mark.parametrize("attention", ["local-p", "location", "concat"])
 def test_all_parameters_begin_as_in_the_paper(attention: str) -> None:
     model = luong(attention, hidden_dim=60)
