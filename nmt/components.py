@@ -17,6 +17,9 @@ import torch
 from nmt.data.corpus import Corpus
 from nmt.errors import UserError
 from nmt.models.attention import Score
+from nmt.models.feedforward import FeedForward
+from nmt.models.patterns import Pattern
+from nmt.models.positions import Positions
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 
 Spec = Mapping[str, Any]
@@ -59,6 +62,9 @@ _ROLES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "data": ("nmt.data.", _is_subclass(Corpus)),
     "model": ("nmt.models.", _is_subclass(Seq2Seq)),
     "attention": ("nmt.models.", _is_subclass(Score)),
+    "positions": ("nmt.models.", _is_subclass(Positions)),
+    "pattern": ("nmt.models.", _is_subclass(Pattern)),
+    "feedforward": ("nmt.models.", _is_subclass(FeedForward)),
     "optimizer": ("torch.optim.", _is_subclass(torch.optim.Optimizer)),
     "schedule": ("nmt.training.schedules", inspect.isfunction),
 }
