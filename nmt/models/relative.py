@@ -96,7 +96,7 @@ class TransformerXLAttention(SelfAttention):
         return queries + self.u
 
     def bias(self, queries: Tensor, i: Tensor, j: Tensor) -> Tensor:
-        length = j.size(-1)  # positions of queries and keys are less
+        length = j.size(-1)  # no two positions are farther apart
         distances = torch.arange(1 - length, length, device=j.device)
         R = self.split(self.W_kR(sinusoids(distances, self.W_kR.in_features)))  # (H, 2S - 1, d_k)
         scores = torch.einsum("...htd,hrd->...htr", queries + self.v, R) / math.sqrt(self.head_dim)

@@ -1,12 +1,14 @@
 """The Transformer against torch's own, against the paper's formulas, and its fast attention against the plain one."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from nmt.components import build_model
 from nmt.explain.record import record_attention
 from nmt.models.attention import listening
 from nmt.models.feedforward import GELU, ReLU, SwiGLU
@@ -327,3 +329,15 @@ def test_embeddings_start_with_the_standard_deviation_that_their_scale_undoes(ti
 def test_impossible_settings_are_named_with_their_values(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         transformer(**changes)
+
+
+@pytest.mark.parametrize(
+    "name", ["transformer_modern", "transformer_deep_shallow", "transformer_shaw", "transformer_xl", "transformer_sparse"]
+)
+def test_variants_keep_the_size_of_the_transformer_within_a_tenth(compose_model: Callable[..., Any], name: str) -> None:
+    sizes = []
+    for model in ("transformer", name):
+        with torch.device("meta"):
+            made = build_model(compose_model(f"model={model}"), Vocabulary(8000, 8000, joint=True))
+        sizes.append(sum(p.numel() for p in made.parameters()))
+    assert abs(sizes[1] / sizes[0] - 1) < 0.1
