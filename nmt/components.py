@@ -18,6 +18,9 @@ from nmt.data.corpus import Corpus
 from nmt.errors import UserError
 from nmt.models.attention import Attention
 from nmt.models.encoder import Encoder
+from nmt.models.feedforward import FeedForward
+from nmt.models.patterns import Pattern
+from nmt.models.positions import Positions
 from nmt.models.scores import HeadScore, Score
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 
@@ -63,6 +66,9 @@ _ROLES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "encoder": ("nmt.models.", _is_subclass(Encoder)),
     "attention": ("nmt.models.", _is_subclass(Attention)),
     "score": ("nmt.models.", lambda target: _is_subclass(Score)(target) or _is_subclass(HeadScore)(target)),
+    "positions": ("nmt.models.", _is_subclass(Positions)),
+    "pattern": ("nmt.models.", _is_subclass(Pattern)),
+    "feedforward": ("nmt.models.", _is_subclass(FeedForward)),
     "optimizer": ("torch.optim.", _is_subclass(torch.optim.Optimizer)),
     "schedule": ("nmt.training.schedules", inspect.isfunction),
 }

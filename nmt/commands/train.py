@@ -23,6 +23,7 @@ from nmt.data.tokenizer import cached_tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 from nmt.run import Config, Run, choose_device, differences, read_config, use_threads
+from nmt.training.lengths import check_dev, check_lengths
 from nmt.training.loop import Progress, Trainer
 from nmt.training.loss import TrainedModel
 from nmt.training.monitor import RunMonitor
@@ -61,7 +62,7 @@ def main(config: Config) -> float:
     with torch.device("meta"):  # sizes that do not fit are found before any text is read
         model = build_model(config["model"], Vocabulary(size, size, config["tokenizer"]["joint"]))
         build_optimizer(config["optimizer"], model)
-    _check_lengths(model, config)
+    check_lengths(model, max_length=config["data"]["max_length"], decode=config["decode"])
     corpus = build_corpus(config["data"])
     run, prepared = _open_or_create(config, corpus, model, settings)
     with logged_to(run.directory / "train.log"):
@@ -73,30 +74,6 @@ def main(config: Config) -> float:
         progress = _train(run, prepared, settings, device)
         _summarise(run, corpus, progress, device)
     return progress.best_bleu
-
-
-def _check_lengths(model: Seq2Seq, config: Config) -> None:
-    """Raise `UserError` if sentences may come that are longer than the model can take, or never as long as its window."""
-    limit, decode = int(config["data"]["max_length"]), config["decode"]
-    longest_source = max(limit, decode["max_source_length"]) + 1  # with EOS
-    longest_target = max(limit, decode["max_length"]) + 1
-    sides = (
-        ("source", model.longest_source(), longest_source, "decode.max_source_length"),
-        ("target", model.longest_target(), longest_target, "decode.max_length"),
-    )
-    for side, most, longest, key in sides:
-        if most is not None and most < longest:
-            raise UserError(
-                f"the model has a table of {most} {side} positions (the key ends in .length), but data.max_length={limit} and "
-                f"{key}={decode[key.partition('.')[2]]} let {longest} come, the end of sentence counted: make it longer, or lower these"
-            )
-    window = model.source_window()
-    if window is not None and window > longest_source:
-        raise UserError(
-            f"the attention sees {window} source positions at once (2 · model.attention.D + 1), but data.max_length={limit} and "
-            f"decode.max_source_length={decode['max_source_length']} let only {longest_source} come: lower model.attention.D, or take "
-            "attention without a window"
-        )
 
 
 def model_name(config: Config) -> str:
@@ -119,13 +96,7 @@ def _open_or_create(config: Config, corpus: Corpus, model: Seq2Seq, settings: Tr
     else:
         tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
     stores = {split: open_store(corpus, split, tokenizer, cache) for split in ("train", "dev")}
-    for side, most in (("src", model.longest_source()), ("tgt", model.longest_target())):
-        longest = int(stores["dev"].lengths[side].max(initial=0)) + 1
-        if most is not None and longest > most:
-            raise UserError(
-                f"data.dev has a sentence of {longest} pieces on its {side} side, the end of sentence counted, but the model has a "
-                f"table of {most} positions: make it longer (its key ends in .length), or remove the sentence"
-            )
+    check_dev(model, stores["dev"])
     data = TrainingData(
         stores["train"],
         tokenizer,

@@ -158,7 +158,8 @@ class LocalPredictive(Local):
 
     def forward(self, query: Tensor, memory: Memory, position: Tensor) -> Tensor:
         lengths = memory["mask"].sum(1, keepdim=True)  # (B, 1)
-        p = lengths * torch.sigmoid(torch.tanh(self.W_p(query)) @ self.v_p)  # (B, K)
+        # a sum of products, not `@`, which autocast would round to bf16: that is half a position in a long sentence
+        p = lengths * torch.sigmoid((torch.tanh(self.W_p(query)) * self.v_p).sum(-1))  # (B, K)
         away, seen = self.distances(p, memory)
         gaussian = torch.exp(-2 * (away / self.D).square())  # 2σ² = D² / 2
         return attend(self, self.score(query, memory["keys"]), memory["states"], seen, gaussian)

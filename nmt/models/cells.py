@@ -165,8 +165,10 @@ def cell_named(name: str) -> type[Cell]:
 class Stack(nn.Module):
     """Units above each other, with dropout between them (Zaremba et al. 2014), as a decoder steps through them."""
 
-    def __init__(self, cell: type[Cell], input_dim: int, dim: int, *, layers: int, dropout: float) -> None:
+    def __init__(self, unit: str, input_dim: int, dim: int, *, layers: int, dropout: float) -> None:
         super().__init__()
+        cell = cell_named(unit)
+        self.unit = unit
         self.dropout = dropout
         self.cells = nn.ModuleList(cell(input_dim if layer == 0 else dim, dim) for layer in range(layers))
         self.dim, self.parts, self.state_dim = dim, cell.parts, cell.parts * dim

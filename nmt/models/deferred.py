@@ -21,7 +21,7 @@ class RecurrentLinear(Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         weights = _weights.get()
-        if weights is None:
+        if weights is None or not torch.is_grad_enabled():
             return super().forward(x)
         if self not in weights:
             weights[self] = _Weight(self.weight, x.device.type)
@@ -39,11 +39,15 @@ def one_gradient_product() -> Iterator[None]:
         _weights.reset(token)
 
 
+Steps = dict[int, list[tuple[Tensor, Tensor]]]
+"""For a backward pass, by its number, the inputs (N, in) of all steps and the gradients of their outputs (N, out)."""
+
+
 class _Weight:
     """A weight in one pass through a recurrence, and what its steps leave for its gradient."""
 
     def __init__(self, weight: Tensor, device: str) -> None:
-        self.steps: list[tuple[Tensor, Tensor]] = []  # inputs (N, in) and the gradients of their outputs (N, out)
+        self.steps: Steps = {}
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
         self.weight: Tensor = _Gather.apply(weight, dtype, self.steps)  # type: ignore[no-untyped-call]
 
@@ -56,7 +60,7 @@ class _Times(torch.autograd.Function):
     """x Wᵀ, which leaves the gradient of W to `_Gather`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, steps: list[tuple[Tensor, Tensor]]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, steps: Steps) -> Tensor:
         x = x.to(weight.dtype)
         ctx.save_for_backward(x, weight)
         ctx.steps = steps
@@ -66,7 +70,7 @@ class _Times(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
-        ctx.steps.append((x.flatten(0, -2), grad.flatten(0, -2)))
+        ctx.steps.setdefault(_backward_pass(), []).append((x.flatten(0, -2), grad.flatten(0, -2)))
         return product(grad, weight.t()) if ctx.needs_input_grad[0] else None, None, None
 
 
@@ -74,7 +78,7 @@ class _Gather(torch.autograd.Function):
     """The weight itself. Every step hangs on it, so its backward comes after theirs."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, dtype: torch.dtype, steps: list[tuple[Tensor, Tensor]]) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, dtype: torch.dtype, steps: Steps) -> Tensor:
         ctx.set_materialize_grads(False)
         ctx.steps, ctx.dtype = steps, weight.dtype
         return weight.to(dtype, copy=weight.dtype != dtype).view_as(weight)
@@ -82,11 +86,17 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, _: Tensor | None) -> tuple[Tensor | None, None, None]:
-        if not ctx.steps:
+        steps = ctx.steps.get(_backward_pass())
+        ctx.steps.clear()  # of passes before, too, in which the weight had no part
+        if steps is None:
             return None, None, None
-        inputs, grads = (torch.cat(parts) for parts in zip(*ctx.steps, strict=True))
-        ctx.steps.clear()
+        inputs, grads = (torch.cat(parts) for parts in zip(*steps, strict=True))
         return product(inputs.t(), grads.t()).t().to(ctx.dtype), None, None
+
+
+def _backward_pass() -> int:
+    """The number of the running backward pass."""
+    return torch._C._current_graph_task_id()
 
 
 _weights: ContextVar[dict[RecurrentLinear, _Weight] | None] = ContextVar("weights of open recurrences", default=None)

@@ -7,7 +7,7 @@ Cho et al., Learning phrase representations using RNN encoder-decoder for statis
 import torch
 from torch import Tensor, nn
 
-from nmt.models.cells import Cell, Stack, cell_named
+from nmt.models.cells import Cell, Stack
 from nmt.models.deferred import RecurrentLinear
 from nmt.models.encoder import DecoderShape
 from nmt.models.linear import Linear
@@ -45,7 +45,7 @@ class Sutskever(RecurrentModel):
     ) -> None:
         check_sizes(dropout=dropout, embedding_dim=embedding_dim, hidden_dim=hidden_dim, layers=layers)
         super().__init__(vocabulary, encoder, DecoderShape(embedding_dim, hidden_dim, layers, cell, dropout))
-        self.stack = Stack(cell_named(cell), embedding_dim, hidden_dim, layers=layers, dropout=dropout)
+        self.stack = Stack(cell, embedding_dim, hidden_dim, layers=layers, dropout=dropout)
         self.initial = InitialStates(self.encoder, self.stack)
         self.output = nn.Linear(hidden_dim, vocabulary.tgt, bias=False)  # W
         self.begin_uniform(0.08, hidden_dim)

@@ -99,7 +99,8 @@ class RecurrentEncoder(Encoder):
         self.readings = len(self.backward_readings)
         self.summary_dim = self.dim // self.readings
         self.dropout = decoder.dropout
-        unit = cell_named(decoder.cell if cell is None else cell)
+        self.unit = decoder.cell if cell is None else cell
+        unit = cell_named(self.unit)
         self.parts = unit.parts
         self.layers = nn.ModuleList(
             nn.ModuleList(unit(self.dim if layer else decoder.embedding_dim, self.summary_dim) for _ in self.backward_readings)

@@ -55,10 +55,9 @@ class Luong(AttentionalModel):
     ) -> None:
         check_sizes(dropout=dropout, embedding_dim=embedding_dim, hidden_dim=hidden_dim, layers=layers)
         super().__init__(vocabulary, encoder, DecoderShape(embedding_dim, hidden_dim, layers, cell, dropout))
-        unit = cell_named(cell)
-        self.stack = Stack(unit, embedding_dim, hidden_dim, layers=layers, dropout=dropout)
+        self.stack = Stack(cell, embedding_dim, hidden_dim, layers=layers, dropout=dropout)
         self.initial = InitialStates(self.encoder, self.stack)
-        self.W_f = RecurrentLinear(hidden_dim, unit.gates * hidden_dim, bias=False) if input_feeding else None
+        self.W_f = RecurrentLinear(hidden_dim, cell_named(cell).gates * hidden_dim, bias=False) if input_feeding else None
         self.attention = attention(hidden_dim, self.encoder.dim)
         self.W_c = RecurrentLinear(self.encoder.dim + hidden_dim, hidden_dim, bias=False)
         self.output = nn.Linear(hidden_dim, vocabulary.tgt, bias=False)  # W_s

@@ -11,7 +11,8 @@ from nmt.models.cells import Stack
 from nmt.models.dropout import dropout
 from nmt.models.encoder import DecoderShape, Encoded, Encoder, RecurrentEncoder
 from nmt.models.linear import Linear
-from nmt.models.seq2seq import Seq2Seq, Vocabulary
+from nmt.models.scores import Location
+from nmt.models.seq2seq import Limit, Seq2Seq, Vocabulary
 
 EncoderFactory = Callable[[DecoderShape], Encoder]
 """Makes the encoder for a decoder."""
@@ -74,8 +75,9 @@ class AttentionalModel(RecurrentModel):
     def cross_attention(self) -> list[nn.Module]:
         return [self.attention]
 
-    def longest_source(self) -> int | None:
-        return getattr(self.attention.score, "longest_source", None)
+    def longest_source(self) -> Limit | None:
+        score = self.attention.score
+        return Limit("model.attention.score.length", score.length) if isinstance(score, Location) else None
 
     def source_window(self) -> int | None:
         return self.attention.window
@@ -119,11 +121,13 @@ class InitialStates(nn.Module):
         self.W_s = None
         if not isinstance(encoder, RecurrentEncoder):
             self.W_s = Linear(encoder.readings * encoder.summary_dim, self.layers * stack.state_dim)
-        elif (len(encoder.layers), encoder.parts * encoder.dim, encoder.parts) != (self.layers, stack.state_dim, stack.parts):
+            return
+        needed = f"{self.layers} layers of {stack.dim} {stack.unit} units"
+        given = f"{len(encoder.layers)} layers of {encoder.dim} {encoder.unit} units"
+        if given != needed:
             raise ValueError(
-                "the decoder starts from the encoder's last states, so both need the same layers, width and unit, but it has "
-                f"{self.layers} layers of {stack.dim} and the encoder {len(encoder.layers)} of {encoder.dim}: set "
-                "model.encoder.layers, model.encoder.hidden_dim and model.encoder.cell to null, which takes the decoder's"
+                f"the decoder starts from the encoder's last states, so it needs an encoder of {needed}, but has {given}: "
+                "set model.encoder.layers, model.encoder.hidden_dim and model.encoder.cell to null, which takes the decoder's"
             )
 
     def forward(self, encoded: Encoded) -> Tensor:

@@ -15,13 +15,7 @@ from nmt.models.linear import Linear
 
 
 class Score(nn.Module, ABC):
-    """How well a query fits each position.
-
-    Attributes:
-        longest_source: most positions that it can score; None: any number.
-    """
-
-    longest_source: int | None = None
+    """How well a query fits each position."""
 
     def keys(self, states: Tensor) -> Tensor:
         """What the score needs of the encoder states (B, S, key_dim) alone, (B, S, …)."""
@@ -130,14 +124,14 @@ class Location(Score):
         super().__init__()
         if length < 1:
             raise ValueError(f"model.attention.score.length must be at least 1, but is {length}")
-        self.longest_source = length
+        self.length = length
         self.W_a = RecurrentLinear(query_dim, length, bias=False)
 
     def keys(self, states: Tensor) -> Tensor:
-        if states.size(1) > self.W_a.out_features:
+        if states.size(1) > self.length:
             raise ValueError(
                 f"a source has {states.size(1)} pieces, but the location score has a table of "
-                f"model.attention.score.length={self.W_a.out_features}"
+                f"model.attention.score.length={self.length}"
             )
         return states[..., :0]  # only their number counts
 

@@ -6,6 +6,7 @@ features, V target vocabulary. Batch first everywhere; a mask is bool and True m
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -31,6 +32,13 @@ class Vocabulary:
     src: int
     tgt: int
     joint: bool
+
+
+class Limit(NamedTuple):
+    """A number of pieces that a model cannot exceed, and the key that sets it."""
+
+    key: str
+    pieces: int
 
 
 def check_sizes(*, dropout: float, **sizes: int) -> None:
@@ -71,12 +79,12 @@ class Seq2Seq(nn.Module, ABC):
     def cross_attention(self) -> list[nn.Module]:
         """The modules whose attention goes from target to source, first layer first; none in a model without."""
 
-    def longest_source(self) -> int | None:
+    def longest_source(self) -> Limit | None:
         """Most source pieces, EOS counted, that it can read; None: any number."""
         return None
 
-    def longest_target(self) -> int | None:
-        """Most target pieces, EOS counted, that it can write; None: any number."""
+    def longest_target(self) -> Limit | None:
+        """Most target pieces, BOS counted, that it can read; None: any number."""
         return None
 
     def source_window(self) -> int | None:

@@ -15,7 +15,10 @@ from nmt.models.attention import Global, LocalPredictive
 from nmt.models.bahdanau import Bahdanau
 from nmt.models.encdec import Sutskever
 from nmt.models.encoder import RecurrentEncoder
+from nmt.models.feedforward import ReLU
 from nmt.models.luong import Luong
+from nmt.models.patterns import Full
+from nmt.models.positions import Sinusoidal
 from nmt.models.scores import Additive, General
 from nmt.models.seq2seq import Memory, Seq2Seq, State, Vocabulary
 from nmt.models.transformer import Transformer
@@ -117,7 +120,8 @@ def sutskever() -> Seq2Seq:
 
 def transformer() -> Seq2Seq:
     sizes = {"dim": 12, "heads": 3, "feedforward_dim": 10, "encoder_layers": 2, "decoder_layers": 2, "dropout": 0.0}
-    return Transformer(Vocabulary(11, 13, joint=False), norm="pre", tied="none", **sizes)
+    kinds = {"positions": Sinusoidal, "pattern": Full, "feedforward": ReLU, "normalization": "layer", "key_value_heads": None}
+    return Transformer(Vocabulary(11, 13, joint=False), norm="pre", tied="none", **sizes, **kinds)
 
 
 @pytest.fixture(params=[bahdanau, luong, sutskever, transformer], ids=lambda make: make.__name__)

@@ -35,8 +35,18 @@ CASES += [
     for name in ("bahdanau", "luong", "encdec", "cho")
     for direction in ("forward", "backward", "both")
 ]
+CASES += [(f"model={name}", "model/encoder=transformer") for name in ("bahdanau", "luong", "encdec", "cho")]
 CASES += [("model=bahdanau", "model.cell=lstm"), ("model=luong", "model.cell=gru"), ("model=encdec", "model.cell=gru")]
 CASES += [("model=luong", "model.input_feeding=false", f"model/attention={attention}") for attention in ATTENTIONS]
+CASES += [
+    (f"model={model}", f"model/{group}={path.stem}")
+    for model in ("transformer", "decoder_only")
+    for group in ("positions", "pattern", "feedforward")
+    for path in sorted((config_directory() / "model" / group).glob("*.yaml"))
+    if path.stem not in ("sinusoidal", "full", "relu")
+]
+CASES += [("model=transformer", "model.key_value_heads=1"), ("model=decoder_only", "model.prefix=causal")]
+CASES += [("model=decoder_only", f"model/positions={kind}", "model.key_value_heads=1") for kind in ("shaw", "transformer_xl")]
 SMALL = {
     "dim": 12,
     "heads": 2,
@@ -47,17 +57,19 @@ SMALL = {
     "embedding_dim": 6,
     "hidden_dim": 14,
     "maxout_dim": 4,
-    "length": 10,
     "D": 2,
+    "key_value_heads": 1,
 }
+SMALL_PARTS = {"length": 20, "max_distance": 2, "size": 3, "stride": 3, "block": 3, "columns": 1}
 EXACT = {"rtol": 0.0, "atol": 1e-10}
 
 
 def shrunk(spec: dict[str, Any]) -> dict[str, Any]:
     """The same structure in sizes that differ from each other and from those of the batch."""
     small: dict[str, Any] = {}
+    sizes = SMALL | SMALL_PARTS
     for name, value in spec.items():
-        small[name] = shrunk(value) if isinstance(value, dict) else SMALL.get(name, value) if value is not None else None
+        small[name] = shrunk(value) if isinstance(value, dict) else sizes.get(name, value) if value is not None else None
     return small
 
 

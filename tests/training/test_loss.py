@@ -15,7 +15,10 @@ from nmt.config import TrainSettings
 from nmt.data.batches import Batch, collate
 from nmt.models.attention import Global
 from nmt.models.encoder import RecurrentEncoder
+from nmt.models.feedforward import ReLU
 from nmt.models.luong import Luong
+from nmt.models.patterns import Full
+from nmt.models.positions import Sinusoidal
 from nmt.models.scores import General
 from nmt.models.seq2seq import Vocabulary
 from nmt.models.transformer import Transformer
@@ -107,7 +110,8 @@ def luong() -> Luong:
 
 def tied_transformer(tied: str = "all") -> Transformer:
     sizes = {"dim": 12, "heads": 3, "feedforward_dim": 10, "encoder_layers": 1, "decoder_layers": 2, "dropout": 0.0}
-    return Transformer(Vocabulary(13, 13, joint=True), norm="pre", tied=tied, **sizes)
+    kinds = {"positions": Sinusoidal, "pattern": Full, "feedforward": ReLU, "normalization": "layer", "key_value_heads": None}
+    return Transformer(Vocabulary(13, 13, joint=True), norm="pre", tied=tied, **sizes, **kinds)
 
 
 @pytest.mark.usefixtures("float64")

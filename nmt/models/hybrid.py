@@ -1,0 +1,66 @@
+"""A Transformer's encoder below a recurrent decoder (Chen et al. 2018, The best of both worlds, section 5)."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from nmt.models.encoder import DecoderShape, Encoded, Encoder
+from nmt.models.feedforward import FeedForward
+from nmt.models.layers import Parts
+from nmt.models.patterns import Pattern
+from nmt.models.positions import Positions
+from nmt.models.seq2seq import check_sizes
+from nmt.models.transformer import TransformerEncoder
+
+
+class SelfAttentiveEncoder(Encoder):
+    """The states of a Transformer's encoder, as wide as the embeddings. The summary is their mean; there are no last states.
+
+    Args:
+        decoder: gives the width and the dropout.
+        layers: how many.
+        heads: attention heads; must divide the width.
+        feedforward_dim: width inside the feed-forward sublayers.
+        norm: `pre` or `post`.
+        normalization: `layer` or `rms`.
+        positions: how self-attention knows the order.
+        pattern: which pieces self-attention sees.
+        feedforward: the sublayer of that name.
+    """
+
+    def __init__(
+        self,
+        decoder: DecoderShape,
+        *,
+        layers: int,
+        heads: int,
+        feedforward_dim: int,
+        norm: str,
+        normalization: str,
+        positions: Callable[[int, int], Positions],
+        pattern: Callable[[], Pattern],
+        feedforward: Callable[[int, int], FeedForward],
+    ) -> None:
+        super().__init__()
+        check_sizes(dropout=decoder.dropout, **{"encoder.layers": layers, "encoder.heads": heads})
+        parts = Parts(
+            dim=decoder.embedding_dim,
+            heads=heads,
+            key_value_heads=None,
+            feedforward_dim=feedforward_dim,
+            dropout=decoder.dropout,
+            norm=norm,
+            normalization=normalization,
+            positions=positions,
+            pattern=pattern,
+            feedforward=feedforward,
+        )
+        self.dim = self.summary_dim = decoder.embedding_dim
+        self.readings = 1
+        self.stack = TransformerEncoder(layers=layers, parts=parts)
+
+    def forward(self, embedded: Tensor, mask: Tensor) -> Encoded:
+        states = self.stack(embedded, mask)
+        real = mask.unsqueeze(-1).to(states.dtype)
+        mean = (states * real).sum(1, keepdim=True) / real.sum(1, keepdim=True)  # (B, 1, D)
+        return Encoded(states, mean, None)
