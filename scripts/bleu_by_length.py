@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""BLEU by the length of the source: a table in Markdown and a picture of evaluated runs.
+
+    scripts/bleu_by_length.py runs/a runs/b … --output bleu.png [--split test] [--edges 10 20 30 40] [--least 30]
+
+Reads what `nmt evaluate` (or the end of training) left in RUN/evaluation/SPLIT. Length is counted in words between spaces.
+Sentences go into the ranges 1 … 10, 11 … 20 and so on, those of the last range are longer than the last edge; a range with
+fewer than LEAST sentences is left out. Each range is scored by sacreBLEU as a corpus of its own.
+"""
+
+import argparse
+import bisect
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from nmt.evaluation.metrics import score
+
+Scores = dict[str, list[float]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--edges", nargs="+", type=int, default=[10, 20, 30, 40])
+    parser.add_argument("--least", type=int, default=30, help="sentences that a range needs")
+    parser.add_argument("--output", type=Path, required=True, help="a picture")
+    options = parser.parse_args()
+    texts = {run.name: read(run / "evaluation" / options.split) for run in options.runs}
+    sources = [text[0] for text in texts.values()]
+    if any(other != sources[0] for other in sources[1:]):
+        parser.error("the runs were evaluated on different sentences")
+    ranges = in_ranges(sources[0], sorted(options.edges), options.least)
+    scores: Scores = {name: [bleu(text, lines) for lines in ranges.values()] for name, text in texts.items()}
+    everything = {name: bleu(text, list(range(len(sources[0])))) for name, text in texts.items()}
+    print(table(ranges, scores, everything))
+    draw(list(ranges), scores).savefig(options.output, dpi=150)
+
+
+def read(folder: Path) -> tuple[list[str], list[str], list[str]]:
+    """Sources, hypotheses and references of an evaluated split."""
+    names = ("sources.txt", "hypotheses.txt", "references.txt")
+    sources, hypotheses, references = ((folder / name).read_text(encoding="utf-8").split("\n")[:-1] for name in names)
+    return sources, hypotheses, references
+
+
+def in_ranges(sources: list[str], edges: list[int], least: int) -> dict[str, list[int]]:
+    """The numbers of the lines in each range of lengths."""
+    names = [f"{low + 1}–{high}" for low, high in zip([0, *edges], edges, strict=False)] + [f"> {edges[-1]}"]
+    ranges: dict[str, list[int]] = {name: [] for name in names}
+    for number, source in enumerate(sources):
+        ranges[names[bisect.bisect_left(edges, len(source.split()))]].append(number)
+    return {name: lines for name, lines in ranges.items() if len(lines) >= least}
+
+
+def bleu(text: tuple[list[str], list[str], list[str]], lines: list[int]) -> float:
+    """BLEU of some lines."""
+    _, hypotheses, references = text
+    return score([hypotheses[n] for n in lines], [references[n] for n in lines])["bleu"].score
+
+
+def table(ranges: dict[str, list[int]], scores: Scores, everything: dict[str, float]) -> str:
+    """Markdown, a row for each run."""
+    head = ["words", *(f"{name} ({len(lines)})" for name, lines in ranges.items()), "all"]
+    rows = [head, ["---"] * len(head)]
+    rows += [[name, *(f"{value:.2f}" for value in values), f"{everything[name]:.2f}"] for name, values in scores.items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def draw(ranges: list[str], scores: Scores) -> Figure:
+    """A line for each run."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for number, (name, values) in enumerate(scores.items()):
+        axes.plot(ranges, values, marker="osD^vPX<>"[number % 9], label=name)
+    axes.set_xlabel("words of the source sentence")
+    axes.set_ylabel("BLEU")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    return figure
+
+
+if __name__ == "__main__":
+    main()
