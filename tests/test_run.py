@@ -17,7 +17,7 @@ def test_only_settings_that_decide_the_result_are_differences() -> None:
     changed = compose("train", ["model=luong_tiny", "optimizer.lr=1", "seed=2", "model.layers=3", "decode.beam=2"])
     assert differences(old, changed) == [
         "decode.beam (5 → 2)",
-        "model.layers (2 → 3)",
+        "model.layers (1 → 3)",
         "optimizer.lr (0.0005 → 1)",
         "seed (1 → 2)",
     ]

@@ -129,7 +129,8 @@ class LSTMCell(Cell):
         """As every unit's, in one library call.
 
         That padding leaves c alone is an input more, 1 there, which shuts the input gate and opens the forget gate: as if
-        the sentences were packed, in half the time. (It is ALIGNMENT wide: of odd widths the library is slow.)
+        the sentences were packed, in half the time. (It is ALIGNMENT wide: of odd widths the library is slow.) h is not held:
+        where padding comes first, the state must begin at zero, as an encoder's does.
         """
         W, U, b = self.W.weight, self.U.weight, self.W.bias
         last = x.size(1) - 1

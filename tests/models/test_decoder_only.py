@@ -17,7 +17,7 @@ from nmt.models.multihead import View
 from nmt.models.patterns import Fixed, Full, Strided, Window
 from nmt.models.positions import Learned, Positions, Rotary, Sinusoidal
 from nmt.models.relative import Shaw, TransformerXL
-from nmt.models.seq2seq import Vocabulary
+from nmt.models.seq2seq import Limit, Vocabulary
 from nmt.vocabulary import BOS, PAD
 
 EXACT = {"rtol": 0.0, "atol": 1e-10}
@@ -229,7 +229,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
 def test_learned_positions_are_shared_by_source_and_target() -> None:
     model = decoder_only(positions=partial(Learned, length=11))
     src, tgt_in, mask = batch()
-    assert (model.longest_source(), model.longest_target()) == (5, 5)
+    assert (model.longest_source(), model.longest_target()) == (Limit("model.positions.length", 5),) * 2
     with pytest.raises(ValueError, match=r"model\.positions\.length \(11\) is less than the 12 pieces of a sequence"):
         model(src, tgt_in, mask)
     model(src, tgt_in[:, :4], mask)

@@ -12,7 +12,7 @@ from nmt.models.attention import Global, LocalMonotonic, LocalPredictive, MultiH
 from nmt.models.encoder import DecoderShape, Encoded, Encoder, RecurrentEncoder
 from nmt.models.luong import Luong
 from nmt.models.scores import Concat, Dot, DotHeads, General, Location
-from nmt.models.seq2seq import Vocabulary
+from nmt.models.seq2seq import Limit, Vocabulary
 from nmt.vocabulary import BOS, PAD
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -120,29 +120,35 @@ def test_keys_are_computed_once_per_sentence(input_feeding: bool) -> None:
 
 @pytest.mark.parametrize(
     ("attention", "longest", "window"),
-    [("general", None, None), ("location", 9, None), ("local-m", None, 3), ("local-p", None, 5)],
+    [
+        ("general", None, None),
+        ("location", Limit("model.attention.score.length", 9), None),
+        ("local-m", None, 3),
+        ("local-p", None, 5),
+    ],
 )
 def test_it_names_the_longest_source_that_it_reads_and_what_it_sees_of_it(
-    attention: str, longest: int | None, window: int | None
+    attention: str, longest: Limit | None, window: int | None
 ) -> None:
     model = luong(attention)
     assert (model.longest_source(), model.longest_target(), model.source_window()) == (longest, None, window)
 
 
+@pytest.mark.parametrize(("width", "bound"), [(1000, 0.1), (40, 0.5)], ids=["the paper's width", "another width"])
 @pytest.mark.parametrize("attention", ["local-p", "location", "concat"])
-def test_all_parameters_begin_as_in_the_paper(attention: str) -> None:
-    model = luong(attention, hidden_dim=60)
+def test_all_parameters_begin_uniform_with_the_papers_bound_at_its_width(attention: str, width: int, bound: float) -> None:
+    model = luong(attention, hidden_dim=width, layers=1)
     everything = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
-    assert 0.0999 < everything.abs().max() <= 0.1
-    assert everything.std() == pytest.approx(0.2 / 12**0.5, rel=0.02)
-    assert all(parameter.detach().std() > 0.03 for parameter in model.parameters())
+    assert 0.999 * bound < everything.abs().max() <= bound
+    assert everything.std().item() == pytest.approx(2 * bound / 12**0.5, rel=0.02)
+    assert all(parameter.detach().std() > 0.3 * bound for parameter in model.parameters())
 
 
 def test_an_encoder_that_is_not_recurrent_keeps_its_own_beginning() -> None:
-    model = luong("general", encoder=Bag, hidden_dim=60)
+    model = luong("general", encoder=Bag, hidden_dim=40)
     assert model.encoder.scale.tolist() == [5.0] * 6
     others = [parameter.detach() for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
-    assert 0.0999 < max(parameter.abs().max() for parameter in others) <= 0.1
+    assert 0.4995 < max(parameter.abs().max() for parameter in others) <= 0.5
 
 
 @pytest.mark.parametrize(
@@ -152,7 +158,7 @@ def test_an_encoder_that_is_not_recurrent_keeps_its_own_beginning() -> None:
         ({"hidden_dim": 9, "direction": "both"}, r"hidden_dim \(9\) must be even with model\.encoder\.direction=both"),
         (
             {"encoder": partial(RecurrentEncoder, direction="both", hidden_dim=None, layers=3, cell=None)},
-            r"it has 2 layers of 10 and the encoder 3 of 10: set model\.encoder\.layers, .* to null",
+            r"2 layers of 10 lstm units, but has 3 layers of 10 lstm units: set model\.encoder\.layers, .* to null",
         ),
     ],
 )

@@ -16,7 +16,7 @@ from nmt.models.multihead import SelfAttention, View
 from nmt.models.patterns import Full
 from nmt.models.positions import Learned, Positions, Rotary, Sinusoidal, sinusoids
 from nmt.models.relative import Shaw, TransformerXL
-from nmt.models.seq2seq import Vocabulary
+from nmt.models.seq2seq import Limit, Vocabulary
 from nmt.models.transformer import Transformer
 
 EXACT = {"rtol": 0.0, "atol": 1e-10}
@@ -211,7 +211,7 @@ def transformer(positions: Callable[[int, int], Positions]) -> Transformer:
 def test_source_and_target_have_learned_positions_of_their_own() -> None:
     model = transformer(KINDS["learned"])
     assert model.encoder.positions.P.weight is not model.positions.P.weight
-    assert (model.longest_source(), model.longest_target()) == (9, 9)
+    assert (model.longest_source(), model.longest_target()) == (Limit("model.positions.length", 9),) * 2
     other = transformer(KINDS["rotary"])
     assert (other.longest_source(), other.longest_target()) == (None, None)
 
