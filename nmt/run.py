@@ -185,6 +185,9 @@ def use_threads(count: int | None) -> None:
     by page again, a tenth of the time of small models.
     """
     _keep_freed_memory()
+    # oneDNN keeps the code that it makes for each shape; sentences come in so many that 1,024, its default, are a gigabyte
+    for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(cache, "64")
     if count is not None:
         if count < 1:
             raise UserError(f"threads must be at least 1, or null for torch's choice, but is {count}")
