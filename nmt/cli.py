@@ -160,22 +160,33 @@ def _fail(command: str, message: str) -> int:
     return 2
 
 
+PARTS = ("positions", "pattern", "feedforward")
+"""What a Transformer's encoder below a recurrent decoder has, too."""
+
+
 def _with_choice(group: str) -> list[str]:
-    """The YAMLs beside or above a group of choices, such as model/attention, in which it may be chosen."""
+    """The YAMLs of the folder above a group of choices, such as model/attention, that have it, or begin with one that has."""
     from nmt.config import config_directory
 
     above, _, choice = group.rpartition("/")
-    files = sorted((config_directory() / above).glob("*.yaml"))
-    own = {file.stem: file.read_text(encoding="utf-8") for file in files}
-    having = {name for name, text in own.items() if f"- {choice}:" in text}
-    # a YAML that begins with another one has its choices too
-    return [name for name, text in own.items() if name in having or any(f"  - {other}\n" in text for other in having)]
+    texts = {file.stem: file.read_text(encoding="utf-8") for file in sorted((config_directory() / above).glob("*.yaml"))}
+    having = {name for name, text in texts.items() if f"- {choice}:" in text}
+    while True:
+        more = {name for name, text in texts.items() if any(f"  - {other}\n" in text for other in having)} - having
+        if not more:
+            return [name for name in texts if name in having]
+        having |= more
 
 
 def _one_line(command: str, overrides: list[str], error: Exception) -> str:
     """The message of an error without Hydra's advice about its own grammar."""
     if group := re.search(r"Could not override '(model/[^'@]+)'", str(error)):
-        return f"{group[1]}= is a choice of {', '.join(_with_choice(group[1]))}, not of this model"
+        above = group[1].rpartition("/")[0]
+        message = f"{group[1]}= is a choice of {above}={'|'.join(_with_choice(group[1]))}, not of this one"
+        inside = group[1].replace("model/", "")
+        return message + (
+            f"; in model/encoder=transformer it is model/{inside}@model.encoder.{inside}=" if inside in PARTS else ""
+        )
     if unknown := re.search(r"Could not override '([^']+)'", str(error)):
         from difflib import get_close_matches
 

@@ -86,8 +86,9 @@ def _build(spec: Spec, key: str, *arguments: Any) -> Any:
         return target(*arguments, **keywords)
     except UserError:
         raise
-    except (ValueError, RuntimeError, TypeError, IndexError) as error:  # values that do not fit, in the words of the part
-        raise UserError(str(error) if key in str(error) else f"{key}: {error}") from error
+    except (ValueError, RuntimeError, TypeError, IndexError, OverflowError) as error:  # values that do not fit
+        words = str(error).split("\n")[0]  # of the part, without torch's own trace
+        raise UserError(words if key in words else f"{key}: {words}") from error
 
 
 def _target(spec: Spec, key: str) -> Any:
@@ -129,6 +130,9 @@ def _keywords(spec: Spec, key: str, target: Any) -> dict[str, Any]:
             part = _target(value, f"{key}.{name}")
             keywords[name] = partial(part, **_keywords(value, f"{key}.{name}", part))
             continue
+        if name in _ROLES and name != "data":
+            choice = f"{key}.{name}".replace(".", "/")
+            raise UserError(f"{key}.{name} is a choice of its own, written with a slash: {choice}=…; here it is {value!r}")
         if isinstance(value, str) and "${" in value:
             raise UserError(f"{key}.{name} ({value!r}) holds an interpolation, which is not resolved in a saved config")
         _check_type(value, types_.get(name, Any), f"{key}.{name}")
@@ -141,8 +145,9 @@ def _check_type(value: Any, annotation: Any, key: str) -> None:
         accepted = typing.get_args(annotation)
     else:
         accepted = (annotation,)
+    accepted = tuple(kind for kind in accepted if kind is not torch.Tensor)  # no config holds one
     plain = {int, float, str, bool, type(None)}
-    if not set(accepted) <= plain:
+    if not accepted or not set(accepted) <= plain:
         return  # lists, tensors and the like explain themselves where they are used
     fits = type(value) in accepted or (type(value) is int and float in accepted)
     if not fits:

@@ -62,8 +62,8 @@ def main(config: Config) -> float:
     with torch.device("meta"):  # sizes that do not fit are found before any text is read
         model = build_model(config["model"], Vocabulary(size, size, config["tokenizer"]["joint"]))
         build_optimizer(config["optimizer"], model)
-    check_lengths(model, max_length=config["data"]["max_length"], decode=config["decode"])
     corpus = build_corpus(config["data"])
+    check_lengths(model, max_length=corpus.max_length, decode=config["decode"])
     run, prepared = _open_or_create(config, corpus, model, settings)
     with logged_to(run.directory / "train.log"):
         dropped = prepared.train.dropped

@@ -14,6 +14,7 @@ from nmt.config import DecodeSettings
 from nmt.data.batches import pad_with_eos
 from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.search import Hypothesis, beam_search
+from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 
 
@@ -51,9 +52,21 @@ class Translator:
         tokenizer: the one it was trained with.
         settings: how to search.
         device: where the model is.
+
+    Raises:
+        UserError: if the settings let longer sentences come than the model can take.
     """
 
     def __init__(self, model: Seq2Seq, tokenizer: Tokenizer, settings: DecodeSettings, device: torch.device) -> None:
+        for key, most, limit in (
+            ("max_source_length", settings.max_source_length, model.longest_source()),
+            ("max_length", settings.max_length, model.longest_target()),
+        ):
+            if limit is not None and most >= limit.pieces:  # one is for the end of sentence
+                raise UserError(
+                    f"decode.{key} ({most}) must be less than {limit.pieces}, because the model was made with "
+                    f"{limit.key}={limit.pieces}: lower decode.{key}"
+                )
         self.model = model
         self.tokenizer = tokenizer
         self.settings = settings

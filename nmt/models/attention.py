@@ -1,6 +1,6 @@
 """Attention of recurrent decoders, and the one function that turns scores into weights.
 
-B sentences, K queries, S positions, D width of the encoder's states. `scores.py` has the scores.
+B sentences, K queries, S positions. `scores.py` has the scores.
 """
 
 import math

@@ -31,16 +31,18 @@ class Cell(nn.Module, ABC):
 
     Attributes:
         gates: vectors of n that enter it.
+        summaries: how many of these do not come from x.
         parts: vectors of n that it keeps.
     """
 
     gates: ClassVar[int]
+    summaries: ClassVar[int] = 0
     parts: ClassVar[int]
 
     def __init__(self, input_dim: int, dim: int) -> None:
         super().__init__()
         self.dim = dim
-        self.W = RecurrentLinear(input_dim, self.gates * dim)
+        self.W = RecurrentLinear(input_dim, (self.gates - self.summaries) * dim)
 
     @abstractmethod
     def forward(self, inputs: Tensor, state: Tensor) -> Tensor:
@@ -102,7 +104,7 @@ class GRUCell(Cell):
 
 
 class LSTMCell(Cell):
-    """The LSTM unit without peepholes that Sutskever et al. 2014 and Luong et al. 2015 stack (Zaremba et al. 2014).
+    """The LSTM unit without peepholes that Luong et al. 2015 stack (Zaremba et al. 2014).
 
     [i, f, o] = σ(W x + U h + b), g = tanh(W x + U h + b), c' = f ∘ c + i ∘ g, h' = o ∘ tanh(c').
 
@@ -128,7 +130,7 @@ class LSTMCell(Cell):
     def read(self, x: Tensor, state: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """As every unit's, in one library call.
 
-        That padding leaves c alone is an input more, 1 there, which shuts the input gate and opens the forget gate: as if
+        One extra input that is 1 at padding shuts the input gate and opens the forget gate there, so that c stays: as if
         the sentences were packed, in half the time. (It is ALIGNMENT wide: of odd widths the library is slow.) h is not held:
         where padding comes first, the state must begin at zero, as an encoder's does.
         """
@@ -156,10 +158,10 @@ def cells_of(modules: nn.Module) -> list[Cell]:
 CELLS: dict[str, type[Cell]] = {"gru": GRUCell, "lstm": LSTMCell}
 
 
-def cell_named(name: str) -> type[Cell]:
-    """The unit that `model.cell` names; raises `ValueError` for another name."""
+def cell_named(name: str, key: str = "model.cell") -> type[Cell]:
+    """The unit that a key names; raises `ValueError` for another name."""
     if name not in CELLS:
-        raise ValueError(f"model.cell must be one of {', '.join(CELLS)}, but is {name!r}")
+        raise ValueError(f"{key} must be one of {', '.join(CELLS)}, but is {name!r}")
     return CELLS[name]
 
 

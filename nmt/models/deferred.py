@@ -26,7 +26,7 @@ class RecurrentLinear(Linear):
         if self not in weights:
             weights[self] = _Weight(self.weight, x.device.type)
         y = weights[self].times(x)
-        return y if self.bias is None else y + self.bias
+        return y if self.bias is None else y + self.bias.to(y.dtype)
 
 
 @contextmanager
@@ -70,7 +70,8 @@ class _Times(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
-        ctx.steps.setdefault(_backward_pass(), []).append((x.flatten(0, -2), grad.flatten(0, -2)))
+        if ctx.needs_input_grad[1]:
+            ctx.steps.setdefault(_backward_pass(), []).append((x.detach().flatten(0, -2), grad.flatten(0, -2)))
         return product(grad, weight.t()) if ctx.needs_input_grad[0] else None, None, None
 
 

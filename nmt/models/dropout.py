@@ -18,7 +18,7 @@ def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
         return x
     if x.device.type != "cpu":
         return F.dropout(x, probability)
-    dropped = round(probability * LEVELS)
+    dropped = min(max(round(probability * LEVELS), 1), LEVELS - 1)
     bits = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
     levels = bits.view(torch.int16)[: x.numel()].view(x.shape)  # from -LEVELS / 2
     kept = (levels >= dropped - LEVELS // 2).to(x.dtype)

@@ -18,9 +18,9 @@ from nmt.models.seq2seq import Memory, State, Vocabulary, check_sizes
 class Sutskever(RecurrentModel):
     """A deep LSTM whose last states start another one; p(y_t | y_<t, x) = softmax(W h_t) of its top state (section 2).
 
-    The paper reads the source reversed (section 3.3): that is the encoder's `direction: backward`. Dropout, which the paper
-    does not have, is on embeddings, between layers and on h_t before W. All parameters begin uniform in [-0.08, 0.08]
-    (section 3.4), at widths other than 1000 scaled.
+    The paper's LSTM has peepholes (Graves 2013), this one has none. It reads the source reversed (section 3.3): that is the
+    encoder's `direction: backward`. Dropout, which the paper does not have, is on embeddings, between layers and on h_t
+    before W. All parameters begin uniform in [-0.08, 0.08] (section 3.4), at widths other than 1000 scaled.
 
     Args:
         vocabulary: numbers of pieces.
@@ -30,6 +30,7 @@ class Sutskever(RecurrentModel):
         hidden_dim: width n of the decoder's states.
         layers: of the decoder.
         dropout: probability.
+        uniform: bound of the uniform beginning for states of 1000.
     """
 
     def __init__(
@@ -42,13 +43,14 @@ class Sutskever(RecurrentModel):
         hidden_dim: int,
         layers: int,
         dropout: float,
+        uniform: float = 0.08,
     ) -> None:
         check_sizes(dropout=dropout, embedding_dim=embedding_dim, hidden_dim=hidden_dim, layers=layers)
         super().__init__(vocabulary, encoder, DecoderShape(embedding_dim, hidden_dim, layers, cell, dropout))
         self.stack = Stack(cell, embedding_dim, hidden_dim, layers=layers, dropout=dropout)
         self.initial = InitialStates(self.encoder, self.stack)
         self.output = nn.Linear(hidden_dim, vocabulary.tgt, bias=False)  # W
-        self.begin_uniform(0.08, hidden_dim)
+        self.begin_uniform(uniform, hidden_dim)
 
     def encode(self, src: Tensor, src_mask: Tensor) -> Memory:
         return {"mask": src_mask, "initial": self.initial(self.read_source(src, src_mask))}
@@ -66,15 +68,16 @@ class Sutskever(RecurrentModel):
 
 
 class Cho(RecurrentModel):
-    """The RNN encoder-decoder of appendix A, in its letters (biases, which the paper leaves out, are in W, V and O_y).
+    """The RNN encoder-decoder of appendix A, in its letters (biases, which the paper leaves out, are in W, V, V' and O_y).
 
     Encoder: a GRU, whose last state gives the summary c = tanh(V h_N).
     Decoder: h'_0 = tanh(V' c);  h'_t = z ∘ h'_{t-1} + (1 - z) ∘ h̃_t,  h̃_t = tanh(W e(y_{t-1}) + r ∘ [U h'_{t-1} + C c]),
     z = σ(W_z e(y_{t-1}) + U_z h'_{t-1} + C_z c), and r likewise.
     Readout: s'_t = O_h h'_t + O_y y_{t-1} + O_c c;  s_t = [max(s'_{t,2i-1}, s'_{t,2i})]_i;  p(y_t) = softmax(G s_t).
 
-    c enters every step and every readout. `ChoCell` writes 1 - z for z, as Bahdanau's GRU does. Two things differ: O_y is
-    applied to the embedding of y_{t-1}, not to the word itself, and G is one matrix, not the product of two.
+    c enters every step and every readout. `ChoCell` writes 1 - z for z, as Bahdanau's GRU does. What differs: O_y is
+    applied to the embedding of y_{t-1}, not to the word itself, and G is one matrix, not the product of two; e(y_0) is the
+    embedding of BOS, not zero, and weights that are not recurrent begin larger.
     Dropout is on embeddings and s_t; `dropout: 0` is the paper's model.
 
     Args:
@@ -133,11 +136,11 @@ class ChoCell(Cell):
     """
 
     gates = 4
+    summaries = 1
     parts = 1
 
     def __init__(self, input_dim: int, dim: int) -> None:
         super().__init__(input_dim, dim)
-        self.W = RecurrentLinear(input_dim, 3 * dim)  # W_z, W_r, W
         self.C = Linear(dim, 3 * dim, bias=False)  # C_z, C_r, C
         self.U = RecurrentLinear(dim, 3 * dim, bias=False)  # U_z, U_r, U
         for weight in self.U.weight.split(dim):

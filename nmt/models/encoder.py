@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from nmt.models.cells import Cell, cell_named, cells_of
 from nmt.models.dropout import dropout
+from nmt.models.seq2seq import Limit
 
 DIRECTIONS = {"forward": (False,), "backward": (True,), "both": (False, True)}
 """For each `model.encoder.direction` the readings: whether they go from the end of the sentence to its beginning."""
@@ -60,6 +61,10 @@ class Encoder(nn.Module, ABC):
     summary_dim: int
     readings: int
 
+    def longest(self) -> Limit | None:
+        """Most pieces that it can read; None: any number."""
+        return None
+
     @abstractmethod
     def forward(self, embedded: Tensor, mask: Tensor) -> Encoded:
         """Encode embeddings (B, S, E), of which those in the mask (B, S) are real."""
@@ -100,7 +105,7 @@ class RecurrentEncoder(Encoder):
         self.summary_dim = self.dim // self.readings
         self.dropout = decoder.dropout
         self.unit = decoder.cell if cell is None else cell
-        unit = cell_named(self.unit)
+        unit = cell_named(self.unit, "model.cell" if cell is None else "model.encoder.cell")
         self.parts = unit.parts
         self.layers = nn.ModuleList(
             nn.ModuleList(unit(self.dim if layer else decoder.embedding_dim, self.summary_dim) for _ in self.backward_readings)

@@ -43,7 +43,7 @@ class SwiGLU(FeedForward):
     """FFN(x) = (Swish(x W) ⊗ x V) W_2, Swish(z) = z σ(z), no biases (Shazeer 2020, equation 6).
 
     W beside V are one matrix `W_V`, so that both are one product. There are three matrices instead of two: with 2/3 of
-    another's `feedforward_dim` it has as many parameters (section 3).
+    another's `feedforward_dim` it has as many parameters.
     """
 
     def __init__(self, dim: int, feedforward_dim: int) -> None:

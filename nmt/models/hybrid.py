@@ -1,4 +1,4 @@
-"""A Transformer's encoder below a recurrent decoder (Chen et al. 2018, The best of both worlds, section 5)."""
+"""A Transformer's encoder below a recurrent decoder (Chen et al. 2018, The best of both worlds)."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from nmt.models.feedforward import FeedForward
 from nmt.models.layers import Parts
 from nmt.models.patterns import Pattern
 from nmt.models.positions import Positions
-from nmt.models.seq2seq import check_sizes
+from nmt.models.seq2seq import Limit, check_sizes
 from nmt.models.transformer import TransformerEncoder
 
 
@@ -43,21 +43,29 @@ class SelfAttentiveEncoder(Encoder):
     ) -> None:
         super().__init__()
         check_sizes(dropout=decoder.dropout, **{"encoder.layers": layers, "encoder.heads": heads})
-        parts = Parts(
-            dim=decoder.embedding_dim,
-            heads=heads,
-            key_value_heads=None,
-            feedforward_dim=feedforward_dim,
-            dropout=decoder.dropout,
-            norm=norm,
-            normalization=normalization,
-            positions=positions,
-            pattern=pattern,
-            feedforward=feedforward,
-        )
+        try:
+            parts = Parts(
+                dim=decoder.embedding_dim,
+                heads=heads,
+                key_value_heads=None,
+                feedforward_dim=feedforward_dim,
+                dropout=decoder.dropout,
+                norm=norm,
+                normalization=normalization,
+                positions=positions,
+                pattern=pattern,
+                feedforward=feedforward,
+            )
+            self.stack = TransformerEncoder(layers=layers, parts=parts)
+        except ValueError as error:  # which names the keys of a Transformer
+            message = str(error).replace("model.", "model.encoder.").replace("model.encoder.dim", "model.embedding_dim")
+            raise ValueError(message) from error
         self.dim = self.summary_dim = decoder.embedding_dim
         self.readings = 1
-        self.stack = TransformerEncoder(layers=layers, parts=parts)
+
+    def longest(self) -> Limit | None:
+        limit = self.stack.positions.limit()
+        return None if limit is None else Limit("model.encoder.positions.length", limit.pieces)
 
     def forward(self, embedded: Tensor, mask: Tensor) -> Encoded:
         states = self.stack(embedded, mask)

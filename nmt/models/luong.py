@@ -37,7 +37,8 @@ class Luong(AttentionalModel):
         hidden_dim: width n of the decoder's states.
         layers: of the decoder.
         dropout: probability.
-        input_feeding: whether h̃_{t-1} is an input.
+        input_feeding: whether h̃_{t-1} is an input; its product, with W_f, is then a share of W x in the lowest layer.
+        uniform: bound of the uniform beginning for states of 1000.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Luong(AttentionalModel):
         layers: int,
         dropout: float,
         input_feeding: bool,
+        uniform: float = 0.1,
     ) -> None:
         check_sizes(dropout=dropout, embedding_dim=embedding_dim, hidden_dim=hidden_dim, layers=layers)
         super().__init__(vocabulary, encoder, DecoderShape(embedding_dim, hidden_dim, layers, cell, dropout))
@@ -61,7 +63,7 @@ class Luong(AttentionalModel):
         self.attention = attention(hidden_dim, self.encoder.dim)
         self.W_c = RecurrentLinear(self.encoder.dim + hidden_dim, hidden_dim, bias=False)
         self.output = nn.Linear(hidden_dim, vocabulary.tgt, bias=False)  # W_s
-        self.begin_uniform(0.1, hidden_dim)
+        self.begin_uniform(uniform, hidden_dim)
 
     def encode(self, src: Tensor, src_mask: Tensor) -> Memory:
         encoded = self.read_source(src, src_mask)

@@ -103,7 +103,7 @@ class Rotary(Positions):
     """Queries and keys are turned by angles that grow with their position, so that scores depend on distances alone.
 
     The pair (x_{2m-1}, x_{2m}) of a head at position i is turned by i θ_m, θ_m = base^(-2(m-1)/d_k), m = 1 … d_k / 2:
-    q_iᵀ k_j becomes (R_i q_i)ᵀ (R_j k_j) = q_iᵀ R_{j-i} k_j (Su et al. 2021, equations 15 and 34). In self-attention only.
+    q_iᵀ k_j becomes (R_i q_i)ᵀ (R_j k_j) = q_iᵀ R_{j-i} k_j (Su et al. 2021, equations 15, 16 and 34). In self-attention only.
 
     Args:
         dim: D.
@@ -117,7 +117,7 @@ class Rotary(Positions):
             raise ValueError(
                 f"model/positions=rotary turns pairs: model.dim / model.heads ({dim} / {heads} = {dim // heads}) must be even"
             )
-        if not base > 1:
+        if not 1 < base < math.inf:
             raise ValueError(f"model.positions.base must be more than 1, but is {base}")
         self.base = base
 

@@ -49,6 +49,9 @@ class RecurrentModel(Seq2Seq):
     def cross_attention(self) -> list[nn.Module]:
         return []
 
+    def longest_source(self) -> Limit | None:
+        return self.encoder.longest()
+
     def read_source(self, src: Tensor, src_mask: Tensor) -> Encoded:
         """Embed and encode source ids (B, S)."""
         encoded: Encoded = self.encoder(self.drop(self.src_embedding(src)), src_mask)
@@ -77,7 +80,10 @@ class AttentionalModel(RecurrentModel):
 
     def longest_source(self) -> Limit | None:
         score = self.attention.score
-        return Limit("model.attention.score.length", score.length) if isinstance(score, Location) else None
+        if not isinstance(score, Location):
+            return super().longest_source()
+        table = Limit("model.attention.score.length", score.length)
+        return min([table, self.encoder.longest() or table], key=lambda limit: limit.pieces)
 
     def source_window(self) -> int | None:
         return self.attention.window

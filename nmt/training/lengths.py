@@ -9,7 +9,7 @@ from nmt.models.seq2seq import Limit, Seq2Seq
 
 
 def check_lengths(model: Seq2Seq, *, max_length: int, decode: Mapping[str, Any]) -> None:
-    """Raise `UserError` if longer sentences may come than the model can take, or none as long as its window.
+    """Raise `UserError` if longer sentences may come than the model can take, or if no sentence can fill its window.
 
     Args:
         model: on any device.

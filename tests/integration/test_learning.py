@@ -15,6 +15,7 @@ from nmt.config import config_directory
 
 pytestmark = pytest.mark.integration
 MODELS = sorted(path.stem for path in (config_directory() / "model").glob("*.yaml"))
+QUICK = {"bahdanau_tiny", "luong_tiny", "encdec_tiny", "transformer_tiny"}
 GOOD = 60.0
 WITHOUT_ATTENTION = {"encdec": 2.0, "cho": 4.0}
 """What is asked of models without attention, by the beginning of their names."""
@@ -29,9 +30,7 @@ def recipe(model: str) -> tuple[list[int], list[str]]:
     return [1000, 2000, 3000, 4000, 5000], ["optimizer.lr=2e-3", "schedule.warmup=200"]
 
 
-@pytest.mark.parametrize(
-    "model", [pytest.param(name, marks=[] if name.endswith("_tiny") else pytest.mark.slow) for name in MODELS]
-)
+@pytest.mark.parametrize("model", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in MODELS])
 def test_a_model_learns_the_embedded_corpus(model: str, tmp_path: Path) -> None:
     stages, keys = recipe(model)
     target = next((bleu for name, bleu in WITHOUT_ATTENTION.items() if model.startswith(name)), GOOD)

@@ -1,5 +1,7 @@
 """Weight gradients from one product against plain autograd."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -166,3 +168,22 @@ def test_a_weight_takes_its_gradient_from_one_product_instead_of_one_per_step(op
     with Products(7, 7) as counter:
         x.sum().backward()
     assert counter.count == products
+
+
+def test_a_frozen_weight_leaves_nothing_behind() -> None:
+    (W, V), x = maps(), torch.randn(2, 5, 4, requires_grad=True)
+    for parameter in (*W.parameters(), *V.parameters()):
+        parameter.requires_grad_(False)
+    states: list[weakref.ref[torch.Tensor]] = []
+    W.register_forward_hook(lambda _, __, y: states.append(weakref.ref(y)))
+    recurrence(W, V, x, one_gradient_product).sum().backward()
+    gc.collect()
+    assert states
+    assert [state() for state in states if state() is not None] == []
+
+
+def test_a_bias_keeps_the_precision_of_autocast() -> None:
+    torch.set_default_dtype(torch.float32)
+    W = RecurrentLinear(4, 3)
+    with torch.autocast("cpu", torch.bfloat16), one_gradient_product():
+        assert W(torch.randn(2, 4)).dtype == torch.bfloat16

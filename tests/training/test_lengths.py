@@ -62,6 +62,34 @@ def test_a_window_must_fit_into_the_longest_source(compose_model: Compose, atten
         checked(compose_model, *overrides, "model.attention.D=31")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        (["model=hybrid_tiny", "model/positions@model.encoder.positions=learned"], "model.encoder.positions.length"),
+        (
+            ["model=encdec_tiny", "model/encoder=transformer", "model/positions@model.encoder.positions=learned"],
+            "model.encoder.positions.length",
+        ),
+        (
+            [
+                "model=luong_tiny",
+                "model/encoder=transformer",
+                "model/attention=location",
+                "model/positions@model.encoder.positions=learned",
+                "model.attention.score.length=999",
+            ],
+            "model.encoder.positions.length",
+        ),
+    ],
+)
+def test_positions_of_an_encoder_below_a_recurrent_decoder_must_hold_its_source(
+    compose_model: Compose, overrides: list[str], key: str
+) -> None:
+    checked(compose_model, *overrides, f"{key}=61")
+    with pytest.raises(UserError, match=f"{key} leaves room for 60 source pieces"):
+        checked(compose_model, *overrides, f"{key}=60")
+
+
 def test_models_without_tables_take_any_length(compose_model: Compose) -> None:
     for model in ("transformer_tiny", "luong_tiny", "bahdanau_tiny", "encdec_tiny", "cho_tiny", "decoder_only_tiny"):
         checked(compose_model, f"model={model}", max_length=10**6, source=10**6, target=10**6)
@@ -76,9 +104,9 @@ def test_a_dev_sentence_beyond_the_table_is_named(compose_model: Compose) -> Non
         check_dev(model, store)
 
 
-def test_the_command_stops_before_it_looks_for_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_stops_before_it_reads_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
-    arguments = ["model=luong", "model/attention=location", "data=text", "data.train=nowhere", "data.src=de", "data.tgt=en"]
-    assert main(["train", *arguments, "model.attention.score.length=90", f"run_dir={run}"]) == 2
+    arguments = ["model=luong", "model/attention=location", "model.attention.score.length=90", "data.train_pairs=1000000000"]
+    assert main(["train", *arguments, f"run_dir={run}"]) == 2
     assert "model.attention.score.length leaves room for 90 source pieces" in capsys.readouterr().err
     assert not run.exists()
