@@ -141,7 +141,8 @@ class LSTMCell(Cell):
             W = torch.cat([W, F.pad(hold, (0, ALIGNMENT - 1))], dim=1)
             x = torch.cat([x, F.pad((~mask).unsqueeze(-1).to(x.dtype), (0, ALIGNMENT - 1))], dim=-1)
         start = [part.unsqueeze(0).contiguous() for part in state.to(x.dtype).chunk(2, dim=-1)]
-        states, _, c = torch.lstm(x, start, [W, U, b, torch.zeros_like(b)], True, 1, 0.0, self.training, False, True)
+        with_gradient = torch.is_grad_enabled()  # what the library calls training; there is no dropout inside
+        states, _, c = torch.lstm(x, start, [W, U, b, torch.zeros_like(b)], True, 1, 0.0, with_gradient, False, True)
         if mask is None:
             h = states[:, last]
         else:

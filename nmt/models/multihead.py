@@ -129,7 +129,7 @@ class SelfAttention(MultiHead):
     """Attention of a sequence to itself. How positions enter it is what subclasses say, in up to four places:
 
     head_i = Σ_j α_ij (v_j + `moved`_ij),  α_i = softmax_j(content(q_i)ᵀ k_j / √d_k + bias_ij),  q_i = turn(W^Q x_i, i),
-    k_j = turn(W^K x_j, j). Here none does anything.
+    k_j = turn(W^K x_j, j). Here none does anything; `content` and `moved` count only where there is a `bias`.
     """
 
     def turn(self, x: Tensor, i: Tensor) -> Tensor:

@@ -131,7 +131,7 @@ class Location(Score):
         if states.size(1) > self.length:
             raise ValueError(
                 f"a source has {states.size(1)} pieces, but the location score has a table of "
-                f"model.attention.score.length={self.length}"
+                f"model.attention.score.length={self.length}: train with a longer one, or lower decode.max_source_length"
             )
         return states[..., :0]  # only their number counts
 
