@@ -38,7 +38,7 @@ class Sampler:
 
     def __init__(self, model: bytes, strength: float) -> None:
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-        spec = sentencepiece_model_pb2.ModelProto.FromString(model).trainer_spec  # type: ignore[attr-defined]
+        spec = sentencepiece_model_pb2.ModelProto.FromString(model).trainer_spec  # type: ignore[attr-defined]  # generated
         numbers = range(self._processor.get_piece_size())
         pieces = {
             self._processor.id_to_piece(n): (n, self._processor.get_score(n))

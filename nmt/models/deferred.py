@@ -49,10 +49,10 @@ class _Weight:
     def __init__(self, weight: Tensor, device: str) -> None:
         self.steps: Steps = {}
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
-        self.weight: Tensor = _Gather.apply(weight, dtype, self.steps)  # type: ignore[no-untyped-call]
+        self.weight: Tensor = _Gather.apply(weight, dtype, self.steps)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
 
     def times(self, x: Tensor) -> Tensor:
-        y: Tensor = _Times.apply(x, self.weight, self.steps)  # type: ignore[no-untyped-call]
+        y: Tensor = _Times.apply(x, self.weight, self.steps)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
         return y
 
 

@@ -85,7 +85,9 @@ class MultiHead(nn.Module):
             heads = F.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=self._grouped)
             return self.merge(heads)
         length = queries.size(-2)
-        return self(queries, keys, values, torch.ones(length, length, dtype=torch.bool, device=queries.device).tril())  # type: ignore[no-any-return]
+        past = torch.ones(length, length, dtype=torch.bool, device=queries.device).tril()
+        contexts: Tensor = self(queries, keys, values, past)
+        return contexts
 
     def per_head(self, x: Tensor) -> Tensor:
         """Keys or values (…, G, S, d_k) as (…, H, S, d_k): each as often as heads of queries share it."""

@@ -31,7 +31,7 @@ def cross_entropy(features: Tensor, output: nn.Linear, targets: Tensor, *, smoot
     """
     if torch.is_autocast_enabled(features.device.type):
         features = features.to(torch.get_autocast_dtype(features.device.type))
-    loss, nll = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+    loss, nll = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]  # torch leaves apply untyped
         features, output.weight, output.bias, targets, smoothing, torch.is_grad_enabled()
     )
     return loss, nll

@@ -41,7 +41,7 @@ def corpus(**changes: object) -> GrammarCorpus:
     settings: dict[str, object] = {
         "src": "en", "tgt": "de", "train_pairs": 400, "dev_pairs": 60, "test_pairs": 70, "seed": 1, "max_length": 100,
     }  # fmt: skip
-    return GrammarCorpus(**{**settings, **changes})  # type: ignore[arg-type]
+    return GrammarCorpus(**{**settings, **changes})  # type: ignore[arg-type]  # values of any type are tried
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def np(
     noun: str, determiner: Determiner | None = lex.THE, *adjectives: str, plural: bool = False, **parts: object
 ) -> NounPhrase:
     described = tuple(lex.ADJECTIVE[adjective] for adjective in adjectives)
-    return NounPhrase(lex.NOUN[noun], determiner, plural, described, **parts)  # type: ignore[arg-type]
+    return NounPhrase(lex.NOUN[noun], determiner, plural, described, **parts)  # type: ignore[arg-type]  # values of any type are tried
 
 
 def pro(word: PronounWord) -> Pronoun:
@@ -61,14 +61,14 @@ def pro(word: PronounWord) -> Pronoun:
 
 
 def pp(english: str, german: str, case: str, phrase: Phrase) -> PrepositionalPhrase:
-    return PrepositionalPhrase(Preposition(tuple(english.split()), german, case), phrase)  # type: ignore[arg-type]
+    return PrepositionalPhrase(Preposition(tuple(english.split()), german, case), phrase)  # type: ignore[arg-type]  # values of any type are tried
 
 
 def say(infinitive: str, subject: Constituent | None, tense: str = "present", **parts: object) -> Clause:
     """A clause: slots by their names, other keywords are attributes of the clause."""
     attributes = {name: parts.pop(name) for name in ("modal", "negated", "front", "mood") if name in parts}
     slots = {name: filler for name, filler in {"subject": subject, **parts}.items() if filler is not None}
-    return Clause(VERB[infinitive], slots, tense, **attributes)  # type: ignore[arg-type]
+    return Clause(VERB[infinitive], slots, tense, **attributes)  # type: ignore[arg-type]  # values of any type are tried
 
 
 def that(clause: Clause) -> Subordinate:
@@ -394,7 +394,7 @@ def test_a_clause_is_said_in_both_languages_as_a_teacher_would_write_it(english:
 
 def test_but_takes_a_comma_and_and_does_not() -> None:
     def joined(word: str, second: Clause) -> str:
-        return pair_of(Sentence(say("weinen", np("girl")), word, second)).tgt  # type: ignore[arg-type]
+        return pair_of(Sentence(say("weinen", np("girl")), word, second)).tgt  # type: ignore[arg-type]  # values of any type are tried
 
     assert joined("and", say("lachen", np("boy"))) == "Das Mädchen weint und der Junge lacht."
     assert joined("but", say("lachen", np("boy"))) == "Das Mädchen weint, aber der Junge lacht."

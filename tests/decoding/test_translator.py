@@ -41,7 +41,7 @@ class Copy(Seq2Seq):
         return logits, {"position": state["position"] + 1}
 
     def forward(self, src: Tensor, tgt_in: Tensor, src_mask: Tensor) -> Tensor:
-        raise NotImplementedError
+        raise AssertionError("translating takes steps, never forward")
 
     def cross_attention(self) -> list[nn.Module]:
         return []

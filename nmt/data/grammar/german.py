@@ -109,7 +109,7 @@ def _middle_field(node: Clause) -> tuple[list[Token], list[Token]]:
         if slot == "negation":
             tokens.append(("nicht", ((node, "negation"),)))
             continue
-        filler = node.slots[slot]  # type: ignore[index]
+        filler = node.slots[slot]  # type: ignore[index]  # negation has gone on
         if isinstance(filler, Subordinate):
             after += [COMMA, *_subordinate(filler), COMMA]
         elif isinstance(filler, Predicate):
@@ -118,7 +118,7 @@ def _middle_field(node: Clause) -> tuple[list[Token], list[Token]]:
             after += words[1:]
         else:
             relative = relative_of(filler)
-            written = constituent(filler, node, slot, relative is None)  # type: ignore[arg-type]
+            written = constituent(filler, node, slot, relative is None)  # type: ignore[arg-type]  # likewise
             if relative is not None and slot == filled[-1]:
                 after += _relative(relative)
             elif relative is not None:

@@ -10,6 +10,7 @@ PLURAL = 3
 
 def _table(nominative: str, accusative: str, dative: str, genitive: str) -> Endings:
     rows = (nominative, accusative, dative, genitive)
+    # every row has its four cells, which mypy cannot count
     return {case: tuple("" if cell == "-" else cell for cell in row.split()) for case, row in zip(CASES, rows, strict=True)}  # type: ignore[misc]
 
 

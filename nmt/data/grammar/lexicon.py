@@ -367,7 +367,7 @@ TWO, THREE, FOUR, FIVE, TEN = (
     for english, german in (("two", "zwei"), ("three", "drei"), ("four", "vier"), ("five", "fünf"), ("ten", "zehn"))
 )
 
-I = PronounWord("I", "me", {"nominative": "ich", "accusative": "mich", "dative": "mir"}, "first")  # noqa: E741
+I = PronounWord("I", "me", {"nominative": "ich", "accusative": "mich", "dative": "mir"}, "first")  # noqa: E741 - the pronoun's name
 HE = PronounWord("he", "him", {"nominative": "er", "accusative": "ihn", "dative": "ihm"}, "third")
 SHE = PronounWord("she", "her", {"nominative": "sie", "accusative": "sie", "dative": "ihr"}, "third")
 WE = PronounWord("we", "us", {"nominative": "wir", "accusative": "uns", "dative": "uns"}, "plural")

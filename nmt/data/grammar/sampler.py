@@ -232,7 +232,7 @@ class Sampler:
         kind = self.dice.pick(sorted(frame[-1].classes))
         if kind == "infinitive":
             clause.negated = False
-            subject: Phrase = clause.slots["subject"]  # type: ignore[assignment]
+            subject: Phrase = clause.slots["subject"]  # type: ignore[assignment]  # always a phrase
             clause.slots["content"] = Subordinate(None, self.clauses.infinitive(subject))
             return clause
         inner = self.dependent(self.dice.pick(BESIDE[clause.tense]), PLAIN)
