@@ -43,7 +43,7 @@ def error_of(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("train.max_updates=many", r"train\.max_updates.*many"),
         ("train.tokens_per_batch=0", r"train\.tokens_per_batch must be at least 1, but is 0"),
         ("train.label_smoothing=1.5", r"train\.label_smoothing must be at least 0 and less than 1, but is 1\.5"),
-        ("train.precision=fp8", r"train\.precision must be one of fp32, bf16, but is 'fp8'"),
+        ("train.precision=fp8", r"train\.precision must be one of fp32, bf16, fp16, but is 'fp8'"),
         ("train.clip_norm=-1", r"train\.clip_norm must be more than 0"),
         ("train.clip_norm=nan", r"train\.clip_norm must be more than 0"),
         ("decode.length_penalty=inf", r"decode\.length_penalty must be from 0 to 100, but is inf"),
