@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import nmt
-from nmt.errors import LostProcessError, UserError
+from nmt.errors import Interrupted, LostProcessError, UserError
 
 COMMANDS = {
     "train": ("text to a trained, scored model; continues a run", "nmt train model=luong run_dir=runs/luong"),
@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments[0] in ("--version", "-V", "version"):
         print(f"nmt {nmt.__version__}")
         return 0
+    signal.signal(signal.SIGTERM, _end)
     command, *rest = arguments
     if command not in COMMANDS:
         print(f"nmt: there is no command {command!r}; there are: {', '.join(COMMANDS)} (nmt --help)", file=sys.stderr)
@@ -55,6 +56,10 @@ def main(arguments: list[str] | None = None) -> int:
         continued = f"; to continue: {shlex.join(['nmt', command, *rest])}" if command == "train" else ""
         print(f"nmt {command}: {str(end) or 'interrupted'}{continued}", file=sys.stderr)
         return 128 + getattr(end, "number", signal.SIGINT)
+
+
+def _end(number: int, _: object) -> None:
+    raise Interrupted(number)
 
 
 def _help() -> str:

@@ -37,7 +37,7 @@ from nmt.training.progress import Progress
 from nmt.training.randomness import seed_everything
 from nmt.training.recompute import recompute_blocks
 from nmt.training.signals import Signals
-from nmt.training.state import fill, restore, save, whole_weights
+from nmt.training.state import Restored, fill, restore, save, whole_weights
 from nmt.training.validation import Validation, dev_batches, dev_loss, samples, validate
 
 log = logging.getLogger("nmt")
@@ -181,9 +181,9 @@ def _train(run: Run, prepared: Prepared, device: torch.device, signals: Signals)
     if checkpoint is not None:
         checkpoint.load_model(model)
     trainer = _new_trainer(run.config, model, settings, device)
-    seed_everything(run.config["seed"] + 1 + distributed.rank())  # each process has dropout of its own
     now = environment(device, distributed.size())
-    progress = Progress() if checkpoint is None else _restore(run, checkpoint, trainer, now)
+    restored = None if checkpoint is None else _restore(run, checkpoint, trainer, now)
+    progress = Progress() if restored is None else restored.progress
     if progress.reason_to_stop(settings) and not progress.validation_due(settings):
         return progress
     spared = SCALING if settings.precision == "fp16" else 0
@@ -192,11 +192,15 @@ def _train(run: Run, prepared: Prepared, device: torch.device, signals: Signals)
         _watched(run, progress, settings) as monitor,
         CheckpointWriter(run.checkpoints, keep=settings.keep) as writer,
     ):
+        validation = _validation(run, prepared, trainer, model, progress, monitor, signals)
+        seed_everything(run.config["seed"] + 1 + distributed.rank())  # each process has dropout of its own
+        if restored is not None:
+            restored.continue_random()
         reason = trainer.train(
             prepared.data,
             progress,
             monitor=monitor,
-            validate=_validation(run, prepared, trainer, model, progress, monitor, signals),
+            validate=validation,
             save=lambda: save(writer, model, trainer, progress, now),
             signals=signals,
             bad=BadUpdates(run.directory, run.tokenizer, most=settings.max_non_finite, spared=spared),
@@ -231,16 +235,14 @@ def _newest(run: Run) -> Checkpoint | None:
     return None if directory is None else Checkpoint(Path(directory))
 
 
-def _restore(run: Run, checkpoint: Checkpoint, trainer: Trainer, now: Config) -> Progress:
+def _restore(run: Run, checkpoint: Checkpoint, trainer: Trainer, now: Config) -> Restored:
     """Put the trainer where a checkpoint left it."""
-    progress, then = restore(checkpoint, trainer)
-    distributed.on_first(run.checkpoints.point)(progress.as_state())
-    log.info(f"continuing {run.directory} after {progress.updates:,} updates")
-    if changed := changes(then, now):
-        log.warning(
-            f"the bits may differ from an uninterrupted run's, for what made the checkpoint was another: {', '.join(changed)}"
-        )
-    return progress
+    restored = restore(checkpoint, trainer)
+    distributed.on_first(run.checkpoints.point)(restored.progress.as_state())
+    log.info(f"continuing {run.directory} after {restored.progress.updates:,} updates")
+    if changed := changes(restored.environment, now):
+        log.warning(f"what decides the bits has changed, so they may differ from an uninterrupted run's: {', '.join(changed)}")
+    return restored
 
 
 def _validation(

@@ -1,5 +1,6 @@
 """Everything that decides what comes next in a training: gathered for a checkpoint, and put back."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,28 @@ def save(writer: CheckpointWriter, model: nn.Module, trainer: Trainer, progress:
     distributed.on_first(writer.finish)(Path(folder), Contents(weights, copied(training), progress.as_state()))
 
 
-def restore(checkpoint: Checkpoint, trainer: Trainer) -> tuple[Progress, dict[str, Any]]:
-    """Put a trainer, whose model has the checkpoint's parameters, where the checkpoint was made.
+@dataclass(frozen=True)
+class Restored:
+    """What a checkpoint says beside parameters and optimizer.
 
-    Returns:
-        What was counted, and the environment in which the checkpoint was made.
+    Attributes:
+        progress: what was counted.
+        environment: in which it was made.
+        random: states of the random generators of each process.
     """
+
+    progress: Progress
+    environment: dict[str, Any]
+    random: list[dict[str, Any]]
+
+    def continue_random(self) -> None:
+        """Put the generators of this process where they were: the last thing before training, for whatever is built draws."""
+        if distributed.rank() < len(self.random):  # else there were fewer processes, and this one begins with its seed
+            restore_random_state(self.random[distributed.rank()])
+
+
+def restore(checkpoint: Checkpoint, trainer: Trainer) -> Restored:
+    """Put a trainer, whose model has the checkpoint's parameters already, where the checkpoint was made."""
     training = checkpoint.training()
     if (checkpoint.directory / SHARDS).is_dir():
         _read_shards(trainer, checkpoint.directory / SHARDS, training["optimizer"])
@@ -49,9 +66,7 @@ def restore(checkpoint: Checkpoint, trainer: Trainer) -> tuple[Progress, dict[st
     trainer.scaler.load_state_dict(training["scaler"])
     if trainer.averages is not None:
         trainer.averages.load(load_file(checkpoint.directory / EMA))
-    if distributed.rank() < len(training["random"]):  # else there were fewer processes: this one begins with its seed
-        restore_random_state(training["random"][distributed.rank()])
-    return Progress.from_state(checkpoint.state()), training["environment"]
+    return Restored(Progress.from_state(checkpoint.state()), training["environment"], training["random"])
 
 
 def whole_weights(model: nn.Module, values: dict[str, Tensor] | None = None) -> dict[str, Tensor]:

@@ -184,7 +184,7 @@ def test_the_mean_loss_of_validation_weighs_every_token_alike_and_leaves_out_dro
     *parts, whole = batches()
     validating = trainer(with_dropout)
     model = validating.trained.model
-    validating.trained.train()
+    validating.trained.eval()
     mean = dev_loss(validating.trained, parts, "fp32", torch.device("cpu"))
     logits = model.project(model(whole.src, whole.tgt_in, whole.src_mask)).flatten(0, 1)[whole.positions]
     assert mean == pytest.approx(F.cross_entropy(logits, whole.targets).item(), rel=1e-6)
