@@ -53,6 +53,8 @@ class TrainSettings:
     checkpoint_every: int = free(500)  # updates
     log_every: int = free(50)  # updates
     keep: int = free(3)  # newest checkpoints kept, beside the best
+    histograms: bool = free(False)  # draw parameters and gradients at every validation
+    profile: bool = free(False)  # leave a trace of a few updates, and a table of where their time went
     label_smoothing: float = 0.1
     clip_norm: float | None = 1.0  # largest gradient norm; null: none
     precision: str = "fp32"  # or bf16, by autocast

@@ -23,12 +23,14 @@ from nmt.data.tokenizer import cached_tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 from nmt.run import Config, Run, choose_device, differences, read_config, use_threads
+from nmt.training.hparams import write_hparams
 from nmt.training.lengths import check_dev, check_lengths
 from nmt.training.loop import Progress, Trainer
 from nmt.training.loss import TrainedModel
 from nmt.training.monitor import RunMonitor
 from nmt.training.randomness import random_state, restore_random_state, seed_everything
-from nmt.training.validation import dev_batches, samples, validate
+from nmt.training.samples import samples
+from nmt.training.validation import dev_batches, validate
 
 log = logging.getLogger("nmt")
 
@@ -147,9 +149,11 @@ def _train(run: Run, prepared: Prepared, settings: TrainSettings, device: torch.
     progress = _restore(run, trainer)
     if progress.reason_to_stop(settings):
         return progress
-    with RunMonitor(
-        run.directory, updates=progress.updates, total=settings.max_updates, log_every=settings.log_every
-    ) as monitor:
+    write_hparams(run.directory, run.config, progress.updates, {})
+    epoch_tokens = int(prepared.train.lengths["tgt"].sum()) + len(prepared.train)
+    with RunMonitor(run.directory, settings, updates=progress.updates, epoch_tokens=epoch_tokens, device=device) as monitor:
+        if settings.histograms:
+            monitor.draw_histograms(trained.model, optimizer)
         reason = trainer.train(
             prepared.data,
             progress,
@@ -157,6 +161,7 @@ def _train(run: Run, prepared: Prepared, settings: TrainSettings, device: torch.
             validate=_validation(run, prepared, trainer, progress, monitor),
             save=lambda: _save(run, trainer, progress),
         )
+        monitor.event("stop", reason=reason)
     log.info(f"stopped after {progress.updates:,} updates: {reason}")
     return progress
 
@@ -208,6 +213,8 @@ def _validation(
 def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.device) -> None:
     """Score the best checkpoint on the test split and say what came of the run."""
     parameters = sum(p.numel() for p in run.build_model().parameters())
+    speed = progress.tokens / max(progress.update_seconds, 1e-9)
+    final = {"final/dev_bleu": progress.best_bleu, "final/parameters": parameters, "final/target_tokens_per_second": speed}
     rows = [
         ("model", model_name(run.config)),
         ("parameters", f"{parameters:,}"),
@@ -222,12 +229,14 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
             run.translator(checkpoint=str(run.checkpoints.best_intact(log.warning).updates), device=str(device)),
         )
         log.info(f"test BLEU {scores['bleu'].score:.2f}  chrF {scores['chrf'].score:.2f}")
+        final |= {f"final/test_{key}": value.score for key, value in scores.items()}
         rows += [
             (f"test {name}", f"{scores[key].score:.2f}\n{scores[key].signature}")
             for key, name in (("bleu", "BLEU"), ("chrf", "chrF"))
         ]
+    write_hparams(run.directory, run.config, progress.updates, final)
     rows += [
-        ("target tokens/s", f"{progress.tokens / max(progress.update_seconds, 1e-9):,.0f}"),
+        ("target tokens/s", f"{speed:,.0f}"),
         ("time", f"{progress.seconds / 60:.1f} min, validation included"),
         ("run", str(run.directory)),
     ]

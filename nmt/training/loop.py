@@ -95,6 +95,7 @@ class Sums:
     gradient_norm: Tensor
     tokens: int  # real target tokens
     padding: float  # share of padding among source and target positions
+    waiting: float = 0.0  # seconds that the loop waited for the batches
 
 
 @dataclass
@@ -142,8 +143,10 @@ class Trainer:
         while (reason := progress.reason_to_stop(settings)) is None:
             update_begun = time.perf_counter()
             batches, position = next(updates)
+            waiting = time.perf_counter() - update_begun
             rate = self.set_rate(progress.updates + 1)
             sums = self.update(batches)
+            sums.waiting = waiting
             progress.updates += 1
             progress.position = position
             progress.tokens += sums.tokens

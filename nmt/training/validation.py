@@ -52,14 +52,6 @@ def attention_picture(translator: Translator, source: str, tgt: list[int]) -> "F
     return heat_map(weights, tokenizer.pieces([*src, EOS], "src"), tokenizer.pieces([*tgt, EOS], "tgt"))
 
 
-def samples(sources: Sequence[str], references: Sequence[str], hypotheses: Sequence[str], count: int = 5) -> str:
-    """The first sentences of a split as a Markdown table."""
-    rows = zip(sources[:count], references[:count], hypotheses[:count], strict=True)
-    cells = ["| source | reference | translation |", "|---|---|---|"]
-    cells += ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
-    return "\n".join(cells)
-
-
 def dev_batches(store: IdStore, tokens: int) -> list[Batch]:
     """All pairs of a split in batches, always the same."""
     lengths = {side: store.lengths[side] + 1 for side in SIDES}
