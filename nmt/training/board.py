@@ -1,6 +1,6 @@
 """A TensorBoard event file, written at once.
 
-torch's `SummaryWriter` queues events for a thread that writes them every two minutes: they are lost with a killed process, and on
+torch's `SummaryWriter` queues events for a thread that writes them every two minutes: a killed process loses them, and on
 a full disk the thread dies with a traceback of its own. Here an event has left the process when the call returns, and an error
 arises in the call that met it.
 """
