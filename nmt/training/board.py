@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
-from torch.utils.tensorboard.summary import histogram_raw, text
+from torch.utils.tensorboard.summary import histogram_raw
 
 from nmt.training.histograms import Histogram
 
@@ -51,7 +52,7 @@ class Board:
 
     def text(self, name: str, markdown: str, step: int) -> None:
         """A text in Markdown."""
-        self.add(text(name, markdown), step)
+        self.add(text_pb(name, markdown), step)
 
     def picture(self, name: str, figure: "Figure", step: int) -> None:
         """A picture, as PNG."""

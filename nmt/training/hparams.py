@@ -36,7 +36,7 @@ def write_hparams(directory: Path, config: Mapping[str, Any], updates: int, scor
     folder = directory / "tensorboard"
     earlier = list(folder.glob(f"*{SUFFIX}"))
     board = Board(folder, suffix=SUFFIX)
-    board.add(hparams_pb(hyperparameters(config), trial_id=f"{directory.name} {time.time():.6f}"))
+    board.add(hparams_pb(hyperparameters(config), trial_id="/".join(directory.absolute().parts[-2:])))
     if scores:
         ended = SessionEndInfo(status=Status.STATUS_SUCCESS, end_time_secs=time.time())
         metadata = create_summary_metadata(HParamsPluginData(session_end_info=ended))
