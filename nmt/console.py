@@ -8,6 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from nmt.errors import naming
+
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 log = logging.getLogger("nmt")
 
@@ -24,7 +26,8 @@ class _ToConsole(logging.Handler):
 
 class _ToFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        raise  # what could not be written, such as on a full disk, ends the command
+        with naming(Path(self.baseFilename)):
+            raise  # what cannot be written, such as on a full disk, ends the command
 
 
 def say_on_console() -> None:
@@ -46,4 +49,5 @@ def logged_to(path: Path) -> Iterator[None]:
         yield
     finally:
         log.removeHandler(handler)
-        handler.close()
+        with naming(path):
+            handler.close()

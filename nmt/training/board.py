@@ -7,8 +7,7 @@ arises in the call that met it.
 
 import io
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import histogram_raw
 
+from nmt.errors import naming
 from nmt.training.histograms import Histogram
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ class Board:
             self._write(Event(session_log=SessionLog(status=SessionLog.START), step=updates + 1))
 
     def close(self) -> None:
-        """Nothing is pending: this only gives the file back."""
-        self._file.close()
+        """Give the file back; nothing is pending but what could not be written."""
+        with naming(self.path):
+            self._file.close()
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Figures by name."""
@@ -76,13 +77,3 @@ class Board:
         with naming(self.path):
             self._records.write(event.SerializeToString())
             self._file.flush()
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let an error of the system name the file that it is about."""
-    try:
-        yield
-    except OSError as error:
-        error.filename = error.filename or str(path)
-        raise

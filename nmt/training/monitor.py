@@ -79,8 +79,10 @@ class RunMonitor:
         if error is not None:
             with suppress(OSError):  # where nothing can be written, that very error is under way
                 self.event("interrupted", reason=type(error).__name__)
-        self._board.close()
-        self._record.close()
+        try:
+            self._board.close()
+        finally:
+            self._record.close()
 
     def draw_histograms(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """From now on, draw the parameters at every validation, and the gradients, clipped, of the update before it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from nmt.training.board import naming
+from nmt.errors import UserError, naming
 
 log = logging.getLogger("nmt")
 
@@ -69,8 +69,11 @@ class Profiler:
             return
         recorded, self._recorded = self._recorded, None
         trace = self._directory / "tensorboard" / f"updates_{self._first}_to_{self._last}.pt.trace.json"
-        with naming(trace):
-            recorded.export_chrome_trace(str(trace))
+        trace.unlink(missing_ok=True)  # of the same updates, before
+        recorded.export_chrome_trace(str(trace))
+        if not trace.exists():  # it says nothing when it cannot write
+            trace.with_name(f"{trace.name}.tmp").unlink(missing_ok=True)
+            raise UserError(f"the profile cannot be written to {trace}: is the disk full?")
         table = recorded.key_averages().table(sort_by=self._sort_by, row_limit=ROWS, max_name_column_width=60)
         path = self._directory / "profile.txt"
         with naming(path):

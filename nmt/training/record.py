@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nmt.training.board import naming
+from nmt.errors import naming
 
 
 class Record:
@@ -26,8 +26,9 @@ class Record:
         self._file = path.open("a", encoding="utf-8")
 
     def close(self) -> None:
-        """Nothing is pending: this only gives the file back."""
-        self._file.close()
+        """Give the file back; nothing is pending but what could not be written."""
+        with naming(self._path):
+            self._file.close()
 
     def write(self, kind: str, update: int, values: Mapping[str, Any]) -> None:
         """One line."""
