@@ -42,12 +42,12 @@ class Pace:
         return max(min(ends), 0) if ends else None
 
     def seconds_left(self, progress: Progress) -> float | None:
-        """At the latest speed, with the validations to come; None as long as that is open."""
+        """After an update, before its validation if it has one, at the latest speed; None as long as that is open."""
         left, updates = self.updates_left(progress), sum(updates for updates, _, _ in self._recent)
         if left is None or not updates:
             return None
         every = self._settings.validate_every
-        validations = -(-(progress.updates + left) // every) - progress.updates // every  # with one at the end
+        validations = -(-(progress.updates + left) // every) - (progress.updates - 1) // every  # with one at the end
         seconds = sum(seconds for _, _, seconds in self._recent)
         return left * seconds / updates + validations * self._validation_seconds
 
