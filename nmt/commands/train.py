@@ -23,7 +23,7 @@ from nmt.data.tokenizer import cached_tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 from nmt.run import Config, Run, choose_device, differences, read_config, use_threads
-from nmt.training.hparams import write_hparams
+from nmt.training.hparams import write_final, write_hparams
 from nmt.training.lengths import check_dev, check_lengths
 from nmt.training.loop import Progress, Trainer
 from nmt.training.loss import TrainedModel
@@ -149,7 +149,7 @@ def _train(run: Run, prepared: Prepared, settings: TrainSettings, device: torch.
     progress = _restore(run, trainer)
     if progress.reason_to_stop(settings):
         return progress
-    write_hparams(run.directory, run.config, progress.updates, {})
+    write_hparams(run.directory, run.config)
     epoch_tokens = int(prepared.train.lengths["tgt"].sum()) + len(prepared.train)
     with RunMonitor(run.directory, settings, updates=progress.updates, epoch_tokens=epoch_tokens, device=device) as monitor:
         if settings.histograms:
@@ -234,7 +234,7 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
             (f"test {name}", f"{scores[key].score:.2f}\n{scores[key].signature}")
             for key, name in (("bleu", "BLEU"), ("chrf", "chrF"))
         ]
-    write_hparams(run.directory, run.config, progress.updates, final)
+    write_final(run.directory, progress.updates, final)
     rows += [
         ("target tokens/s", f"{speed:,.0f}"),
         ("time", f"{progress.seconds / 60:.1f} min, validation included"),

@@ -35,7 +35,9 @@ class Histogram:
 
     @classmethod
     def of(cls, tensor: Tensor) -> "Histogram | None":
-        """Of all values of a tensor; None where none is finite."""
+        """Of all values of a tensor, or of this process's part of one that is sharded; None where none is finite."""
+        if hasattr(tensor, "to_local"):  # a DTensor, whose module takes a second to import
+            tensor = tensor.to_local()
         everything = tensor.detach().flatten().double()  # no two float32 are further apart than its range
         values = everything[torch.isfinite(everything)]
         if not values.numel():

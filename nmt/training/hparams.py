@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
 from nmt.config import free_keys
 from nmt.training.board import Board
-from nmt.training.record import write_final
+from nmt.training.record import write_once
 
 ENDS = {"train.max_updates", "train.max_epochs", "train.patience"}
 """Keys that a continuation may change, and that yet decide how good a run becomes."""
@@ -21,31 +21,30 @@ ENDS = {"train.max_updates", "train.max_epochs", "train.patience"}
 SUFFIX = ".hparams"
 
 
-def write_hparams(directory: Path, config: Mapping[str, Any], updates: int, scores: Mapping[str, float]) -> None:
-    """Write what a run is made of, in place of what was written before.
+def write_hparams(directory: Path, config: Mapping[str, Any]) -> None:
+    """Write what a run is made of, as its training begins or goes on, in place of what was written before.
 
     There is no summary of the whole experiment, which one of the runs would have to write for all: without it TensorBoard takes
     the columns of all runs, and puts those first that differ.
-
-    Args:
-        directory: of the run.
-        config: its config, as plain values.
-        updates: made so far.
-        scores: final ones by name, `final/…`; none while it trains.
     """
     folder = directory / "tensorboard"
-    earlier = list(folder.glob(f"*{SUFFIX}"))
+    for earlier in folder.glob(f"*{SUFFIX}"):  # TensorBoard would go on showing the oldest
+        earlier.unlink()
     board = Board(folder, suffix=SUFFIX)
     board.add(hparams_pb(hyperparameters(config), trial_id="/".join(directory.absolute().parts[-2:])))
-    if scores:
-        ended = SessionEndInfo(status=Status.STATUS_SUCCESS, end_time_secs=time.time())
-        metadata = create_summary_metadata(HParamsPluginData(session_end_info=ended))
-        board.add(Summary(value=[Summary.Value(tag=SESSION_END_INFO_TAG, metadata=metadata)]))
-        board.scalars(scores, updates)
-        write_final(directory / "metrics.jsonl", updates, scores)
     board.close()
-    for path in earlier:
-        path.unlink()
+
+
+def write_final(directory: Path, updates: int, scores: Mapping[str, float]) -> None:
+    """Write how good a run became, in `final/…`, once for so many updates, in TensorBoard and in metrics.jsonl."""
+    if not write_once(directory / "metrics.jsonl", "final", updates, scores):
+        return
+    board = Board(directory / "tensorboard")
+    ended = SessionEndInfo(status=Status.STATUS_SUCCESS, end_time_secs=time.time())
+    metadata = create_summary_metadata(HParamsPluginData(session_end_info=ended))
+    board.add(Summary(value=[Summary.Value(tag=SESSION_END_INFO_TAG, metadata=metadata)]))
+    board.scalars(scores, updates)
+    board.close()
 
 
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, bool | float | str]:

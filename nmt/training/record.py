@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ class Record:
 
     Args:
         path: of the file.
-        updates: made so far; what was written after them is forgotten, and so is the end of a run that goes on.
+        updates: made so far; what was written after them is forgotten.
     """
 
     def __init__(self, path: Path, *, updates: int) -> None:
         self._path = path
-        _keep(path, lambda line: line["update"] <= updates and line["kind"] != "final")
+        _forget_after(path, updates)
         self._file = path.open("a", encoding="utf-8")
 
     def close(self) -> None:
@@ -41,11 +41,15 @@ class Record:
         self.write("event", update, {"event": event, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **details})
 
 
-def write_final(path: Path, update: int, values: Mapping[str, Any]) -> None:
-    """Make one line of kind `final` the last of a record, and the only one of that kind."""
-    _keep(path, lambda line: line["kind"] != "final")
-    with naming(path), path.open("a", encoding="utf-8") as file:
-        file.write(_line("final", update, values))
+def write_once(path: Path, kind: str, update: int, values: Mapping[str, Any]) -> bool:
+    """Append a line to a record unless it has one of that kind and update; returns whether it had none."""
+    _forget_after(path, math.inf)  # only what is cut, and so has no end to append to
+    with naming(path), path.open("a+", encoding="utf-8") as file:
+        file.seek(0)
+        if any((line.get("kind"), line["update"]) == (kind, update) for line in map(json.loads, file)):
+            return False
+        file.write(_line(kind, update, values))
+    return True
 
 
 def _line(kind: str, update: int, values: Mapping[str, Any]) -> str:
@@ -63,14 +67,14 @@ def _for_json(value: Any) -> Any:
     return value
 
 
-def _keep(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
-    """Drop all other lines, and those that are none, such as a last one that an interruption cut."""
+def _forget_after(path: Path, updates: float) -> None:
+    """Drop lines of later updates, and those that are none of a record, such as a last one that an interruption cut."""
     if not path.exists():
         return
     kept = []
     for line in path.read_bytes().split(b"\n"):
         try:
-            if line and wanted(json.loads(line)):
+            if line and json.loads(line)["update"] <= updates:
                 kept.append(line + b"\n")
         except (ValueError, KeyError, TypeError):  # cut, or none of ours
             continue

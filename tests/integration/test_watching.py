@@ -70,7 +70,7 @@ def test_a_continued_run_shows_every_update_once_in_both_records(watched) -> Non
     assert [event.step for event in shown.Tensors("valid/samples")] == [20, 25, 40, 50]
     assert [event.step for event in shown.Histograms("gradients/src_embedding.weight")] == [20, 40]
     assert [event.step for event in shown.Histograms("parameters/src_embedding.weight")] == [20, 25, 40, 50]
-    assert [event.step for event in shown.Scalars("final/dev_bleu")] == [50]
+    assert [event.step for event in shown.Scalars("final/dev_bleu")] == [25, 50]
     events = [(line["update"], line["event"]) for line in lines(run) if line["kind"] == "event"]
     assert events == [(0, "begin"), (25, "stop"), (25, "continue"), (50, "stop")]
 

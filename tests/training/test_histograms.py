@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
 
 from nmt.training.histograms import BINS, Histogram, gradients, parameters
 
@@ -54,3 +57,13 @@ def test_parameters_and_gradients_go_by_their_names() -> None:
     found = dict(gradients(model))
     assert list(found) == ["gradients/0.weight", "gradients/0.bias"]
     assert found["gradients/0.bias"].low == found["gradients/0.bias"].high == 4.0
+
+
+def test_of_a_sharded_parameter_it_is_this_processes_part() -> None:
+    dist.init_process_group("gloo", rank=0, world_size=1, store=dist.HashStore())
+    try:
+        whole = torch.randn(6, 5)
+        sharded = distribute_tensor(whole, init_device_mesh("cpu", (1,)), [Shard(0)])
+        assert Histogram.of(sharded) == Histogram.of(whole)
+    finally:
+        dist.destroy_process_group()

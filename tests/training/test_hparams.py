@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
@@ -13,8 +14,7 @@ from tensorboard.plugins.hparams import api_pb2, get_experiment, list_session_gr
 from tensorboard.plugins.hparams.backend_context import Context
 
 from nmt.config import compose
-from nmt.training.hparams import hyperparameters, write_hparams
-from nmt.training.record import Record
+from nmt.training.hparams import hyperparameters, write_final, write_hparams
 
 EVERY_STATUS = [api_pb2.STATUS_SUCCESS, api_pb2.STATUS_RUNNING, api_pb2.STATUS_UNKNOWN, api_pb2.STATUS_FAILURE]
 
@@ -40,16 +40,10 @@ def sweep(tmp_path: Path) -> Path:
     """Two finished runs of different models."""
     for name, model, bleu in (("a", "luong_tiny", 10.0), ("b", "transformer_tiny", 20.0)):
         run = tmp_path / name
-        Record(_made(run) / "metrics.jsonl", updates=0).close()
         config = compose("train", [f"model={model}", "optimizer.lr=0.001", f"seed={len(name)}"])
-        write_hparams(run, config, 0, {})
-        write_hparams(run, config, 7, {"final/dev_bleu": bleu, "final/parameters": 1e6})
+        write_hparams(run, config)
+        write_final(run, 7, {"final/dev_bleu": bleu, "final/parameters": 1e6})
     return tmp_path
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
 
 
 def test_a_sweep_of_different_models_has_a_row_a_run_and_the_columns_of_all(sweep: Path) -> None:
@@ -71,28 +65,30 @@ def test_values_keep_their_kinds(sweep: Path) -> None:
 
 
 def test_a_run_is_shown_before_it_has_its_scores(tmp_path: Path) -> None:
-    run, config = _made(tmp_path / "a"), compose("train", [])
-    Record(run / "metrics.jsonl", updates=0).close()
-    write_hparams(run, config, 0, {})
+    run, config = tmp_path / "a", compose("train", [])
+    write_hparams(run, config)
     (row,) = tab(tmp_path)[1].values()
     assert (row.sessions[0].status, figures(row)) == (api_pb2.STATUS_UNKNOWN, {})
-    write_hparams(run, config, 7, {"final/dev_bleu": 1.0})
+    write_final(run, 7, {"final/dev_bleu": 1.0})
     (row,) = tab(tmp_path)[1].values()
     assert (row.sessions[0].status, figures(row)) == (api_pb2.STATUS_SUCCESS, {"final/dev_bleu": 1.0})
 
 
-def test_a_continued_run_shows_only_its_latest(sweep: Path) -> None:
-    longer = compose("train", ["model=luong_tiny", "train.max_updates=14"])
-    write_hparams(sweep / "a", longer, 7, {})
-    assert "final/dev_bleu" not in figures(tab(sweep)[1]["a"])
+def test_a_continued_run_shows_its_latest(sweep: Path) -> None:
+    write_hparams(sweep / "a", compose("train", ["model=luong_tiny", "train.max_updates=14"]))
     for _ in range(2):  # the command of a finished run only scores it again
-        write_hparams(sweep / "a", longer, 14, {"final/dev_bleu": 30.0})
+        write_final(sweep / "a", 14, {"final/dev_bleu": 30.0})
     row = tab(sweep)[1]["a"]
-    assert (figures(row)["final/dev_bleu"], row.hparams["train.max_updates"].number_value) == (30.0, 14.0)
-    assert row.metric_values[0].training_step == 14
-    assert len(list((sweep / "a" / "tensorboard").iterdir())) == 1
+    assert row.hparams["train.max_updates"].number_value == 14.0
+    assert figures(row) == {"final/dev_bleu": 30.0, "final/parameters": 1e6}
+    assert {metric.name.tag: metric.training_step for metric in row.metric_values}["final/dev_bleu"] == 14
     lines = [json.loads(line) for line in (sweep / "a" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert lines == [{"kind": "final", "update": 14, "final/dev_bleu": 30.0}]
+    assert [(line["kind"], line["update"], line["final/dev_bleu"]) for line in lines] == [
+        ("final", 7, 10.0),
+        ("final", 14, 30.0),
+    ]
+    shown = EventAccumulator(str(sweep / "a" / "tensorboard")).Reload()
+    assert [(event.step, event.value) for event in shown.Scalars("final/dev_bleu")] == [(7, 10.0), (14, 30.0)]
 
 
 def test_only_what_decides_a_result_or_its_end_is_a_hyperparameter() -> None:

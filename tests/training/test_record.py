@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from nmt.training.record import Record, write_final
+from nmt.training.record import Record, write_once
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -51,13 +51,15 @@ def test_an_event_says_what_when_and_why(tmp_path: Path) -> None:
     }
 
 
-def test_a_run_has_one_end_and_none_while_it_goes_on(tmp_path: Path) -> None:
+def test_a_line_that_is_written_once_stays_the_first_of_its_update(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    record = Record(path, updates=0)
-    record.write("train", 1, {"train/loss": 1.0})
-    record.close()
-    for bleu in (10.0, 20.0):
-        write_final(path, 1, {"final/dev_bleu": bleu})
-        assert [line.get("final/dev_bleu") for line in lines(path)] == [None, bleu]
-    Record(path, updates=1).close()
-    assert [line["kind"] for line in lines(path)] == ["train"]
+    written = [write_once(path, "final", update, {"final/dev_bleu": bleu}) for update, bleu in ((7, 1.0), (7, 2.0), (9, 3.0))]
+    assert written == [True, False, True]
+    assert [(line["update"], line["final/dev_bleu"]) for line in lines(path)] == [(7, 1.0), (9, 3.0)]
+
+
+def test_it_is_a_line_of_its_own_after_one_that_was_cut(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"kind": "train", "update": 1}\n{"kind": "tra', encoding="utf-8")
+    write_once(path, "final", 1, {})
+    assert [line["kind"] for line in lines(path)] == ["train", "final"]
