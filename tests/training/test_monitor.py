@@ -158,13 +158,12 @@ def test_on_a_terminal_the_bar_says_it_and_the_log_file_anyway(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], interactive: bool
 ) -> None:
     monkeypatch.setattr(console.console, "is_interactive", interactive, raising=False)
-    handler, log = console._ToConsole(), logging.getLogger("nmt")
-    log.addHandler(handler)
-    monkeypatch.setattr(log, "level", logging.INFO)
+    log = logging.getLogger("nmt")
+    monkeypatch.setattr(log, "handlers", [])
+    console.say_on_console()
     with console.logged_to(tmp_path / "train.log"):
         log.info("update 5", extra=console.BESIDE_A_BAR)
         log.info("validated")
-    log.removeHandler(handler)
     assert capsys.readouterr().err.split("\n")[:-1] == (["validated"] if interactive else ["update 5", "validated"])
     written = (tmp_path / "train.log").read_text(encoding="utf-8").splitlines()
     assert [line.split(" ", 2)[2] for line in written] == ["update 5", "validated"]
