@@ -5,10 +5,9 @@ docs/watching.md has every name.
 
 import logging
 import math
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from nmt.training.board import Board
 from nmt.training.histograms import Histogram, gradients, parameters
 from nmt.training.loop import Progress as TrainingProgress
 from nmt.training.loop import Sums
+from nmt.training.memory import memory
 from nmt.training.pace import Pace, in_words
 from nmt.training.profile import Profiler
 from nmt.training.record import Record
@@ -71,18 +71,17 @@ class RunMonitor:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
-        self._bar.stop()
-        if self._profiler:
-            self._profiler.stop(self._updates)
-            if error is None:
-                self._profiler.write()
-        if error is not None:
-            with suppress(OSError):  # where nothing can be written, that very error is under way
-                self.event("interrupted", reason=type(error).__name__)
-        try:
-            self._board.close()
-        finally:
-            self._record.close()
+        with ExitStack() as closing:
+            closing.callback(self._record.close)
+            closing.callback(self._board.close)
+            self._bar.stop()
+            if self._profiler:
+                self._profiler.stop(self._updates)
+                if error is None:
+                    self._profiler.write()
+            if error is not None:
+                with suppress(OSError):  # where nothing can be written, that very error is under way
+                    self.event("interrupted", reason=type(error).__name__)
 
     def draw_histograms(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """From now on, draw the parameters at every validation, and the gradients, clipped, of the update before it."""
@@ -176,27 +175,6 @@ class RunMonitor:
     def event(self, event: str, **details: Any) -> None:
         """A line in metrics.jsonl that says what happened after the latest update, and when."""
         self._record.event(self._updates, event, **details)
-
-
-def memory(device: torch.device) -> dict[str, float]:
-    """Of this process, in MiB: resident now and at most so far, and the same of torch's tensors on a GPU."""
-    figures = _host_memory()
-    if device.type == "cuda":
-        figures["memory/device"] = torch.cuda.memory_allocated(device) / 2**20
-        figures["memory/device_peak"] = torch.cuda.max_memory_allocated(device) / 2**20
-    return figures
-
-
-def _host_memory() -> dict[str, float]:
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").split("\n")
-    except OSError:  # not Linux: the peak alone, on macOS in bytes
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return {"memory/host_peak": peak / (2**20 if sys.platform == "darwin" else 2**10)}
-    kib = {name: float(value.split()[0]) for name, _, value in (line.partition(":") for line in lines) if name.startswith("Vm")}
-    return {"memory/host": kib["VmRSS"] / 2**10, "memory/host_peak": kib["VmHWM"] / 2**10}
 
 
 def _bar() -> Progress:

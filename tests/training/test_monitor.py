@@ -16,7 +16,8 @@ from nmt import console
 from nmt.config import TrainSettings
 from nmt.data.batches import Position
 from nmt.training.loop import Progress, Sums
-from nmt.training.monitor import RunMonitor, memory
+from nmt.training.memory import memory
+from nmt.training.monitor import RunMonitor
 from nmt.training.samples import Sample
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "watching.md"
