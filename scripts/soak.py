@@ -270,10 +270,9 @@ def soak(model: str, folder: Path, *, faults: int, updates: int, dice: random.Ra
     begun = time.monotonic()
     finish(alone)
     seconds_alone = time.monotonic() - begun
-    kinds = [KINDS[n % len(KINDS)] for n in range(faults)]
-    dice.shuffle(kinds)
+    deck = [kind for _ in range(0, faults, len(KINDS)) for kind in dice.sample(KINDS, len(KINDS))]
     happened: Counter[str] = Counter()
-    for number, kind in enumerate(kinds):
+    for number, kind in enumerate(deck[:faults]):
         when = updates * number // (faults + 1) + dice.randrange(1, 4)
         if not hurt(subject, kind, when, dice, small_disk=small_disk):
             raise BrokenPromiseError(f"{model}: the run ended before fault {number + 1} ({kind}): give it more --updates")

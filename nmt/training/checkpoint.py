@@ -288,6 +288,10 @@ class CheckpointWriter:
         """As `Checkpoints.finish`, in the background."""
         self._pending = self._thread.submit(self._checkpoints.finish, scratch, contents, keep=self._keep)
 
+    def busy(self) -> bool:
+        """Whether a checkpoint is being written."""
+        return self._pending is not None and not self._pending.done()
+
     def wait(self) -> None:
         """Until the last checkpoint is on disk."""
         if self._pending is not None:
