@@ -65,6 +65,7 @@ class TrainSettings:
     gradient_checkpointing: bool = False  # computes layers twice to keep less of them
     parallel: str = "ddp"  # under torchrun: every process has the whole model, or (fsdp) a part of it
     threads: int | None = None  # of the CPU; null: torch's choice
+    deterministic: bool = False  # only kernels on the GPU that give the same bits again, some of them slower
 
 
 @dataclass

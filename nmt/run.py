@@ -230,6 +230,13 @@ def use_threads(count: int | None) -> None:
         torch.set_num_threads(count)
 
 
+def use_deterministic_kernels() -> None:
+    """Let torch take only kernels that give the same bits again, on a GPU, too; on the CPU all of them do."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which cuBLAS asks for
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
 def _keep_freed_memory() -> None:
     """Let glibc serve blocks of up to 32 MiB from its heap, and shrink that only where a gigabyte lies free at its end."""
     if platform.libc_ver()[0] == "glibc":

@@ -97,9 +97,7 @@ def measure(data: TrainingData, options: argparse.Namespace, folder: Path) -> di
         "share": round((still + slower) / options.every, 5),
         "resident_mib": resident,
         "peak_mib": peak,
-        "checkpoint_mib": sum(path.stat().st_size for path in (folder / "checkpoints" / "last").rglob("*")) >> 20
-        if stopped
-        else 0,
+        "checkpoint_mib": sum(path.stat().st_size for path in (folder / "checkpoints" / "last").glob("*")) >> 20,
     }
 
 

@@ -19,10 +19,20 @@ from nmt.console import logged_to
 from nmt.data.batches import TrainingData
 from nmt.data.corpus import Corpus
 from nmt.data.store import IdStore, open_store
-from nmt.data.tokenizer import Tokenizer, cached_tokenizer
+from nmt.data.tokenizer import cached_tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
-from nmt.run import Config, Run, changes, choose_device, differences, environment, read_config, use_threads
+from nmt.run import (
+    Config,
+    Run,
+    changes,
+    choose_device,
+    differences,
+    environment,
+    read_config,
+    use_deterministic_kernels,
+    use_threads,
+)
 from nmt.training import distributed
 from nmt.training.averages import Averages
 from nmt.training.budget import device_budget
@@ -67,6 +77,8 @@ def main(config: Config) -> float:
     check_settings(config)
     config["run_dir"] = config["run_dir"] or f"runs/{model_name(config)}"
     use_threads(config["train"]["threads"])
+    if config["train"]["deterministic"]:
+        use_deterministic_kernels()
     with Signals() as signals, distributed.joined(choose_device(config["device"])) as device, ExitStack() as held:
         check_device(config["train"], device)
         with distributed.first() as is_first:
@@ -114,8 +126,9 @@ def _prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepare
         tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
     stores = {split: open_store(corpus, split, tokenizer, cache) for split in ("train", "dev")}
     check_dev(model, stores["dev"])
+    vocabulary = Vocabulary(tokenizer.src_size, tokenizer.tgt_size, tokenizer.joint)
     if config["train"]["tokens_per_batch"] == "auto":
-        config["train"]["tokens_per_batch"] = _fitting_budget(config, tokenizer, stores["train"], device)
+        config["train"]["tokens_per_batch"] = _fitting_budget(config, vocabulary, stores["train"], device)
     data = TrainingData(
         stores["train"],
         tokenizer,
@@ -126,6 +139,7 @@ def _prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepare
         processes=distributed.size(),
     )
     if not exists:
+        build_model(config["model"], vocabulary)  # sizes that are too large for any memory show before there is a run
         environment_now = environment(device, distributed.size())
         run = Run.create(directory, config, tokenizer, corpus={"fingerprints": fingerprints}, environment=environment_now)
     elif distributed.rank() == 0:
@@ -133,9 +147,7 @@ def _prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepare
     return run, corpus, Prepared(data, stores["train"], stores["dev"], *texts["dev"])
 
 
-def _fitting_budget(config: Config, tokenizer: Tokenizer, store: IdStore, device: torch.device) -> int:
-    vocabulary = Vocabulary(tokenizer.src_size, tokenizer.tgt_size, tokenizer.joint)
-
+def _fitting_budget(config: Config, vocabulary: Vocabulary, store: IdStore, device: torch.device) -> int:
     def make(tokens: int) -> Trainer:
         settings = TrainSettings(**config["train"] | {"tokens_per_batch": tokens})
         return _new_trainer(config, build_model(config["model"], vocabulary), settings, device, alone=True)

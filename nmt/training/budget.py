@@ -54,8 +54,7 @@ def device_budget(store: IdStore, make: Callable[[int], Trainer]) -> int:
             trainer = make(tokens)
             for batch in (widest(store, tokens), longest_batch(store, tokens)):
                 for update in (1, 2):  # the optimizer's state comes with the first
-                    trainer.update([batch.to(trainer.device)], update)
-            torch.cuda.synchronize()
+                    bool(trainer.update([batch.to(trainer.device)], update).finite)  # waits for it
         except OutOfMemoryError:
             return False
         except RuntimeError as error:

@@ -12,12 +12,13 @@ from torch import nn
 from nmt.components import build_model
 from nmt.config import TrainSettings
 from nmt.data.batches import Batch, collate
+from nmt.data.store import open_store
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Vocabulary
-from nmt.training.budget import MARGIN, largest_budget
+from nmt.training.budget import MARGIN, device_budget, largest_budget
 from nmt.training.faults import BadUpdates
-from nmt.training.loop import Trainer
+from nmt.training.loop import Sums, Trainer
 from nmt.training.loss import TrainedModel
 from nmt.training.progress import Progress
 
@@ -147,3 +148,33 @@ def test_the_budget_that_is_found_fits_with_a_margin_and_is_not_far_from_the_lar
 def test_a_gpu_that_cannot_take_one_pair_is_named() -> None:
     with pytest.raises(UserError, match=r"longest pair \(50 pieces\) fits the GPU"):
         largest_budget(lambda _: False, least=50)
+
+
+def test_the_budget_of_a_device_is_found_by_updates_on_it(
+    compose_model: Callable[..., dict[str, Any]],
+    tokenizer: Tokenizer,
+    lines: Callable[..., Any],
+    pairs: list[Any],
+    tmp_path: Path,
+) -> None:
+    store = open_store(lines(pairs), "train", tokenizer, tmp_path)
+    largest: list[int] = []
+
+    def make(tokens: int) -> Trainer:
+        trainer = new_trainer(compose_model)
+        update = trainer.update
+
+        def limited(batches: list[Batch], number: int) -> Sums:
+            rows = max(batch.tgt_in.size(0) * max(batch.tgt_in.size(1), batch.src.size(1)) for batch in batches)
+            assert rows <= tokens
+            if rows > 1500:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            largest.append(rows)
+            return update(batches, number)
+
+        trainer.update = limited  # type: ignore[method-assign]
+        return trainer
+
+    found = device_budget(store, make)
+    assert 0.7 * 1500 * MARGIN < found <= 1500 * MARGIN + 50
+    assert max(largest) <= 1500
