@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nmt.commands.evaluate import evaluate_split, read_split
-from nmt.components import build_corpus, build_model, build_optimizer, build_schedule
+from nmt.components import build_corpus, build_model, build_optimizer, build_schedule, check_optimizer
 from nmt.config import TrainSettings, check_settings
 from nmt.console import logged_to
 from nmt.data.batches import TrainingData
@@ -61,7 +61,7 @@ def main(config: Config) -> float:
     size = config["tokenizer"]["vocab_size"]
     with torch.device("meta"):  # sizes that do not fit are found before any text is read
         model = build_model(config["model"], Vocabulary(size, size, config["tokenizer"]["joint"]))
-        build_optimizer(config["optimizer"], model)
+    check_optimizer(config["optimizer"], device)
     corpus = build_corpus(config["data"])
     check_lengths(model, max_length=corpus.max_length, decode=config["decode"])
     run, prepared = _open_or_create(config, corpus, model, settings)

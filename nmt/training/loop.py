@@ -1,7 +1,7 @@
 """The training loop, from any position on."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nmt.config import TrainSettings
 from nmt.data.batches import Batch, Position, TrainingData
 from nmt.training.loss import TrainedModel
+from nmt.training.schedules import Schedule
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Progress:
         update_seconds: of these, what the updates took.
         best_bleu: highest dev BLEU; `best_loss` its dev loss and `best_update` when.
         bad_validations: validations since then.
+        history: dev losses of the scheduled validations.
     """
 
     updates: int = 0
@@ -37,6 +39,7 @@ class Progress:
     best_loss: float = float("inf")
     best_update: int = 0
     bad_validations: int = 0
+    history: list[float] = field(default_factory=list)
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Progress":
@@ -57,6 +60,8 @@ class Progress:
 
         Only scheduled validations try patience: one that comes because training stops would not have been, had it gone on.
         """
+        if scheduled:
+            self.history.append(loss)
         if (bleu, -loss) > (self.best_bleu, -self.best_loss):
             self.best_bleu, self.best_loss, self.best_update, self.bad_validations = bleu, loss, self.updates, 0
             return True
@@ -104,14 +109,14 @@ class Trainer:
     Attributes:
         trained: the model with its loss.
         optimizer: over its parameters.
-        schedule: number of the update, from 1, to a factor on the learning rate.
+        schedule: number of the update, from 1, and the dev losses so far, to a factor on the learning rate.
         settings: `train.…`.
         device: where it runs.
     """
 
     trained: TrainedModel
     optimizer: torch.optim.Optimizer
-    schedule: Callable[[int], float]
+    schedule: Schedule
     settings: TrainSettings
     device: torch.device
 
@@ -142,7 +147,7 @@ class Trainer:
         while (reason := progress.reason_to_stop(settings)) is None:
             update_begun = time.perf_counter()
             batches, position = next(updates)
-            rate = self.set_rate(progress.updates + 1)
+            rate = self.set_rate(progress.updates + 1, progress.history)
             sums = self.update(batches)
             progress.updates += 1
             progress.position = position
@@ -179,10 +184,10 @@ class Trainer:
         padding = 1 - real / sum(batch.src.numel() + batch.tgt_in.numel() for batch in batches)
         return Sums(torch.stack(losses).sum(), torch.stack(nlls).sum(), norm, tokens, padding)
 
-    def set_rate(self, update: int) -> float:
-        """Set the learning rate of an update, and say it."""
+    def set_rate(self, update: int, history: Sequence[float]) -> float:
+        """Set the learning rate of an update, given the dev losses so far, and say it."""
         for group, peak in zip(self.optimizer.param_groups, self._peak_rates, strict=True):
-            group["lr"] = peak * self.schedule(update)
+            group["lr"] = peak * self.schedule(update, history)
         return float(self.optimizer.param_groups[0]["lr"])
 
     def autocast(self) -> torch.autocast:

@@ -36,6 +36,7 @@ def test_a_validation_that_only_the_end_brought_does_not_try_patience() -> None:
     progress.judge(10.0, 1.0, scheduled=True)
     progress.judge(9.0, 1.0, scheduled=False)
     assert progress.bad_validations == 0
+    assert progress.history == [1.0]
 
 
 def test_training_stops_at_the_asked_for_update_or_epoch() -> None:
@@ -51,5 +52,7 @@ def test_the_epoch_is_that_of_the_last_update(position: Position, epoch: int) ->
 
 
 def test_progress_survives_its_state() -> None:
-    progress = Progress(updates=7, position=Position(2, 3), tokens=99, seconds=1.5, best_bleu=12.25, bad_validations=1)
+    progress = Progress(
+        updates=7, position=Position(2, 3), tokens=99, seconds=1.5, best_bleu=12.25, bad_validations=1, history=[2.5]
+    )
     assert Progress.from_state(progress.as_state()) == progress
