@@ -13,6 +13,7 @@ COMMANDS = {
     "train": ("text to a trained, scored model; continues a run", "nmt train model=luong run_dir=runs/luong"),
     "evaluate": ("translate a split of a run's corpus and score it", "nmt evaluate runs/luong split=test"),
     "translate": ("translate lines of text", 'nmt translate runs/luong text="The dog sleeps."'),
+    "average": ("average a run's last checkpoints, and score that beside them", "nmt average runs/luong last=3"),
 }
 
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*=|~")

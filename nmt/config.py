@@ -115,7 +115,7 @@ class RunConfig:
     """What every command takes that opens a run."""
 
     run: Any = MISSING  # a run directory
-    checkpoint: str = "best"  # best, last or a number of updates
+    checkpoint: str = "best"  # best, last, averaged or a number of updates
     device: str = "auto"
     threads: int | None = None
     decode: DecodeOverrides = field(default_factory=DecodeOverrides)
@@ -140,7 +140,21 @@ class TranslateConfig(RunConfig):
     output: str | None = None  # a file; null is standard output
 
 
-SCHEMAS = {"train": TrainConfig, "evaluate": EvaluateConfig, "translate": TranslateConfig}
+@dataclass
+class AverageConfig:
+    """Everything that `nmt average` takes."""
+
+    run: Any = MISSING  # a run directory
+    last: int | None = None  # so many of the newest checkpoints; null: all that the run has kept
+    checkpoints: list[Any] | None = None  # these instead: numbers of updates, best, last
+    evaluate: bool = True  # score dev with the averaged parameters, and with those of best and last
+    data: dict[str, Any] = field(default_factory=dict)  # changes to the run's data, such as data.dev=OTHER/dev
+    device: str = "auto"
+    threads: int | None = None
+    decode: DecodeOverrides = field(default_factory=DecodeOverrides)
+
+
+SCHEMAS = {"train": TrainConfig, "evaluate": EvaluateConfig, "translate": TranslateConfig, "average": AverageConfig}
 
 
 def register() -> None:

@@ -6,7 +6,8 @@ import os
 import pickle
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from torch import nn
 from nmt.errors import UserError
 
 FORMAT = 1
+AVERAGED = "averaged"
+"""The checkpoint that `nmt average` leaves."""
+
 _MANIFEST = "manifest.json"
 _STEP = re.compile(r"step-\d+")
 
@@ -30,7 +34,9 @@ class Checkpoint:
     - `model.safetensors`: the parameters;
     - `training.pt`: optimizer and random generators, tensors and plain values only;
     - `state.json`: what `Progress` counts;
-    - `manifest.json`: the format and the SHA-256 of the other three.
+    - `manifest.json`: the format and the SHA-256 of the other three;
+
+    or `averaged`, which training does not continue from: it has no `training.pt`, and its state says what it averages.
     """
 
     directory: Path
@@ -53,7 +59,7 @@ class Checkpoint:
                     f"{self.directory} has checkpoint format {manifest['format']}, but this nmt reads up to {FORMAT}: "
                     "install a newer nmt"
                 )
-            for name in ("model.safetensors", "training.pt", "state.json"):
+            for name in sorted({"model.safetensors", "state.json", *manifest["sha256"]}):
                 if _hash(self.directory / name) != manifest["sha256"][name]:
                     return f"{self.directory / name} was cut short or altered"
         except (FileNotFoundError, IsADirectoryError) as error:
@@ -73,7 +79,8 @@ class Checkpoint:
         try:
             load_model(model, self.directory / "model.safetensors", strict=True)
         except (RuntimeError, SafetensorError) as error:
-            raise UserError(f"{self.directory / 'model.safetensors'} does not fit the run's config.yaml: {error}") from error
+            message = " ".join(str(error).split())  # torch's goes over several lines
+            raise UserError(f"{self.directory / 'model.safetensors'} does not fit the run's config.yaml: {message}") from error
 
     def training(self) -> dict[str, Any]:
         """Optimizer state and random generators.
@@ -105,15 +112,16 @@ class Checkpoints:
         return [Checkpoint(path) for path in sorted(self.directory.glob("step-*")) if _STEP.fullmatch(path.name)]
 
     def find(self, name: str) -> Checkpoint:
-        """The checkpoint called `last`, `best` or by its number of updates.
+        """The checkpoint called `last`, `best`, `averaged` or by its number of updates.
 
         Raises:
             UserError: if there is none.
         """
-        path = self.directory / (name if name in ("last", "best") else f"step-{name:0>7}")
+        path = self.directory / (name if name in ("last", "best", AVERAGED) else f"step-{name:0>7}")
         if not path.is_dir():
             there = ", ".join(str(checkpoint.updates) for checkpoint in self.all()) or "none"
-            raise UserError(f"checkpoint={name} is not in {self.directory}; those there are: best, last, {there}")
+            makes = " (`nmt average` makes averaged)" if name == AVERAGED else ""
+            raise UserError(f"checkpoint={name} is not in {self.directory}; those there are: best, last, {there}{makes}")
         return Checkpoint(path.resolve())
 
     def newest_intact(self, report: Callable[[str], None]) -> Checkpoint | None:
@@ -200,6 +208,32 @@ class Checkpoints:
         for checkpoint in self.all():
             if checkpoint.directory.name not in kept:
                 shutil.rmtree(checkpoint.directory)
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """A folder to write a checkpoint's files into; with their checksums and flushed to disk it then becomes `target`.
+
+    Raises:
+        UserError: if a library cannot write its file.
+    """
+    scratch = target.with_name(f".writing-{target.name}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        scratch.mkdir(parents=True)
+        yield scratch
+        sums = {path.name: _hash(path) for path in sorted(scratch.iterdir())}
+        (scratch / _MANIFEST).write_text(json.dumps({"format": FORMAT, "sha256": sums}, indent=1), encoding="utf-8")
+        for path in (*scratch.iterdir(), scratch):
+            _flush(path)
+        if target.exists():  # a damaged one, or one from before
+            shutil.rmtree(target)
+        scratch.rename(target)
+        _flush(target.parent)
+    except (SafetensorError, RuntimeError) as error:  # how the libraries report a file that cannot be written
+        raise UserError(f"{target} cannot be written: {error}; is the disk full?") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _hash(path: Path) -> str:

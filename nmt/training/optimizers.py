@@ -15,7 +15,7 @@ def parameter_groups(model: nn.Module, *, weight_decay: float) -> Groups:
     Vectors — the weights of norms, biases and score vectors, those too that are stacked by head — have no scale that the
     next layer could make up for. Without weight decay there is one group, in the order of the model.
     """
-    parameters = list(model.parameters())
+    parameters: list[Tensor] = list(model.parameters())
     if not weight_decay:
         return parameters
     matrices = [parameter for parameter in parameters if parameter.ndim == 2]
