@@ -22,7 +22,7 @@ OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*=|~")
 TAKES_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--package", "-p", "--info", "-i"}
 """Hydra's own flags that are followed by a value."""
 
-PATH_KEYS = {"run", "run_dir", "input", "output", "reference", "paths.cache"}
+PATH_KEYS = {"run", "run_dir", "init_from", "input", "output", "reference", "paths.cache"}
 PATH_KEYS |= {"data.train", "data.dev", "data.test", "data.name"}
 """Keys whose values are paths: any may be typed; `null`, a list [a, b] and a quoted value keep their meaning."""
 

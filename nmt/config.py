@@ -87,6 +87,9 @@ class TrainConfig:
     seed: int = 1
     device: str = free("auto")  # auto, cpu, cuda or cuda:N
     resume: str = free("auto")  # auto continues the run in run_dir, never asks for a new folder
+    init_from: str | None = None  # a run whose parameters this one begins with (fine-tuning); null: fresh ones
+    init_checkpoint: str = "best"  # of init_from: best, last, averaged or a number of updates
+    init_tokenizer: bool = True  # keep the tokenizer of init_from; false: learn one from this corpus
     data: Any = MISSING
     model: Any = MISSING
     optimizer: Any = MISSING

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -23,6 +24,7 @@ from nmt.data.tokenizer import cached_tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 from nmt.run import Config, Run, choose_device, differences, read_config, use_threads
+from nmt.training.initial import Origin, initial_model, open_origin
 from nmt.training.lengths import check_dev, check_lengths
 from nmt.training.loop import Progress, Trainer
 from nmt.training.loss import TrainedModel
@@ -62,9 +64,10 @@ def main(config: Config) -> float:
     with torch.device("meta"):  # sizes that do not fit are found before any text is read
         model = build_model(config["model"], Vocabulary(size, size, config["tokenizer"]["joint"]))
     check_optimizer(config["optimizer"], device)
+    origin = open_origin(config, model)
     corpus = build_corpus(config["data"])
     check_lengths(model, max_length=corpus.max_length, decode=config["decode"])
-    run, prepared = _open_or_create(config, corpus, model, settings)
+    run, prepared = _open_or_create(config, corpus, model, settings, origin)
     with logged_to(run.directory / "train.log"):
         dropped = prepared.train.dropped
         log.info(
@@ -81,18 +84,24 @@ def model_name(config: Config) -> str:
     return str(config["model"]["_target_"]).rpartition(".")[2].lower()
 
 
-def _open_or_create(config: Config, corpus: Corpus, model: Seq2Seq, settings: TrainSettings) -> tuple[Run, Prepared]:
+def _open_or_create(
+    config: Config, corpus: Corpus, model: Seq2Seq, settings: TrainSettings, origin: Origin | None
+) -> tuple[Run, Prepared]:
     """The run of this config, after every check that needs no training has passed."""
     directory, cache = Path(config["run_dir"]), Path(config["paths"]["cache"]).expanduser()
     exists = (directory / "config.yaml").exists()
     if not exists and directory.is_dir() and any(directory.iterdir()):
         raise UserError(f"run_dir={directory} holds files but is not a run: choose a folder that is new or empty")
     texts = _read_small_splits(corpus)
-    fingerprints = {split: corpus.fingerprint(split) for split in corpus.splits()}
+    made_of: dict[str, Any] = {"fingerprints": {split: corpus.fingerprint(split) for split in corpus.splits()}}
+    if origin is not None:
+        made_of["init_from"] = origin.identity
     if exists:
-        _check_same(directory, config, fingerprints)
+        _check_same(directory, config, made_of)
         run = Run.open(directory)
         tokenizer = run.tokenizer
+    elif origin is not None and config["init_tokenizer"]:
+        tokenizer = origin.tokenizer(sampling=config["tokenizer"]["sampling"])
     else:
         tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
     stores = {split: open_store(corpus, split, tokenizer, cache) for split in ("train", "dev")}
@@ -107,7 +116,7 @@ def _open_or_create(config: Config, corpus: Corpus, model: Seq2Seq, settings: Tr
     if exists:
         run.write_config(config)
     else:
-        run = Run.create(directory, config, tokenizer, {"fingerprints": fingerprints})
+        run = Run.create(directory, config, tokenizer, made_of)
     return run, Prepared(data, stores["train"], stores["dev"], *texts["dev"])
 
 
@@ -122,15 +131,18 @@ def _read_small_splits(corpus: Corpus) -> dict[str, tuple[list[str], list[str]]]
     return {split: read_split(corpus, split) for split in corpus.splits() if split != "train"}
 
 
-def _check_same(directory: Path, config: Config, fingerprints: dict[str, str]) -> None:
+def _check_same(directory: Path, config: Config, made_of: dict[str, Any]) -> None:
     if config["resume"] == "never":
         raise UserError(f"run_dir={directory} holds a run already: choose another folder, or resume=auto to continue it")
     found = differences(read_config(directory), config)
     try:
-        old = json.loads((directory / "corpus.json").read_text(encoding="utf-8"))["fingerprints"]
+        saved = json.loads((directory / "corpus.json").read_text(encoding="utf-8"))
+        old, new = saved["fingerprints"], made_of["fingerprints"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{directory / 'corpus.json'} is missing or damaged: start anew in another run_dir") from error
-    found += [f"the text of data.{split}" for split in ("train", "dev") if old.get(split) != fingerprints.get(split)]
+    found += [f"the text of data.{split}" for split in ("train", "dev") if old.get(split) != new.get(split)]
+    if "init_from" in made_of and saved.get("init_from") != made_of["init_from"]:
+        found.append("the parameters of init_from")
     if found:
         raise UserError(
             f"run_dir={directory} belongs to another configuration: {', '.join(found)}; "
@@ -140,7 +152,7 @@ def _check_same(directory: Path, config: Config, fingerprints: dict[str, str]) -
 
 def _train(run: Run, prepared: Prepared, settings: TrainSettings, device: torch.device) -> Progress:
     seed_everything(run.config["seed"])
-    model = run.build_model().to(device)
+    model = initial_model(run).to(device)
     trained = TrainedModel(model, smoothing=settings.label_smoothing)
     optimizer = build_optimizer(run.config["optimizer"], model)
     trainer = Trainer(trained, optimizer, build_schedule(run.config["schedule"]), settings, device)

@@ -161,7 +161,9 @@ def test_a_run_with_one_checkpoint_or_none_has_no_average(tmp_path: Path) -> Non
 
 def test_a_damaged_checkpoint_is_not_averaged(checkpoints: Checkpoints) -> None:
     (checkpoints.directory / "step-0000030" / "model.safetensors").write_bytes(b"cut")
-    with pytest.raises(UserError, match=r"step-0000030.* was cut short or altered: choose others with checkpoints=\[…\]; there are"):
+    with pytest.raises(
+        UserError, match=r"step-0000030.* was cut short or altered: choose others with checkpoints=\[…\]; there are"
+    ):
         updates(checkpoints)
     assert updates(checkpoints, names=[10, 40]) == [10, 40]
 
@@ -175,5 +177,7 @@ def test_a_checkpoint_of_a_newer_format_is_not_averaged(checkpoints: Checkpoints
 
 def test_a_checkpoint_of_another_shape_is_not_averaged(checkpoints: Checkpoints) -> None:
     save(checkpoints, 50, width=5)
-    with pytest.raises(UserError, match=r"step-0000050.model\.safetensors does not fit the run's config\.yaml: .*size mismatch"):
+    with pytest.raises(
+        UserError, match=r"step-0000050.model\.safetensors does not fit the run's config\.yaml: .*size mismatch"
+    ):
         fill_with_mean(model(0), choose(checkpoints, last=2, names=None))
