@@ -198,5 +198,8 @@ def _one_line(command: str, overrides: list[str], error: Exception) -> str:
         hint = f"did you mean {near[0]}? " if near else ""
         return f"there is no key {unknown[1]}: {hint}nmt {command} --cfg job shows them all"
     lines = [line.strip() for line in str(error).split("Config search path:")[0].split("\n")]
+    if error.__cause__ is not None:  # such as: Value 'x' of type 'str' could not be converted to Integer
+        reason = str(error.__cause__).partition("\n")[0]
+        lines.append(f"({reason})")
     useful = [line for line in lines if line and not line.startswith(("See https", "To append", "full_key", "object_type"))]
     return " ".join(useful)

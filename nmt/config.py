@@ -149,7 +149,7 @@ class AverageConfig:
 
     run: Any = MISSING  # a run directory
     last: int | None = None  # so many of the newest checkpoints; null: all that the run has kept
-    checkpoints: list[Any] | None = None  # these instead: numbers of updates, best, last
+    checkpoints: Any = None  # these instead: a list of numbers of updates, best, last
     evaluate: bool = True  # score dev with the averaged parameters, and with those of best and last
     data: dict[str, Any] = field(default_factory=dict)  # changes to the run's data, such as data.dev=OTHER/dev
     device: str = "auto"

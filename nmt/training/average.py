@@ -11,13 +11,13 @@ from nmt.errors import UserError
 from nmt.training.checkpoint import AVERAGED, Checkpoint, Checkpoints, written_whole
 
 
-def choose(checkpoints: Checkpoints, *, last: int | None, names: Sequence[object] | None) -> list[Checkpoint]:
+def choose(checkpoints: Checkpoints, *, last: int | None, names: object) -> list[Checkpoint]:
     """The checkpoints to average, all of them whole, oldest first.
 
     Args:
         checkpoints: of the run.
         last: how many of the newest; None is all.
-        names: numbers of updates, `best` or `last`, instead.
+        names: a list of numbers of updates, `best` or `last`, instead; None is none.
 
     Raises:
         UserError: if they are not there, fewer than two, named twice, damaged or of a newer format.
@@ -45,14 +45,16 @@ def _newest(checkpoints: Checkpoints, count: int | None) -> list[Checkpoint]:
     return there[-wanted:]
 
 
-def _named(checkpoints: Checkpoints, names: Sequence[object]) -> list[Checkpoint]:
+def _named(checkpoints: Checkpoints, names: object) -> list[Checkpoint]:
+    if not isinstance(names, list):
+        raise UserError(f"checkpoints must be a list, such as [{_updates(checkpoints.all()[-2:])}], but is {names!r}")
     if AVERAGED in names:
         raise UserError(f"checkpoints: {AVERAGED} is an average itself; name numbers of updates, best or last")
     chosen = sorted((checkpoints.find(str(name)) for name in names), key=lambda checkpoint: checkpoint.updates)
     if len(chosen) < 2:
-        raise UserError(f"checkpoints must name at least two, but names {len(chosen)}: {list(names)}")
+        raise UserError(f"checkpoints must name at least two, but names {len(chosen)}: {names}")
     if len(set(chosen)) < len(chosen):
-        raise UserError(f"checkpoints={list(names)} names a checkpoint twice: they are those of updates {_updates(chosen)}")
+        raise UserError(f"checkpoints={names} names a checkpoint twice: they are those of updates {_updates(chosen)}")
     return chosen
 
 

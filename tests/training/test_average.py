@@ -140,6 +140,7 @@ def test_a_missing_average_says_what_makes_it(checkpoints: Checkpoints) -> None:
         ({"last": 2, "names": [10, 20]}, r"last=N and checkpoints=\[…\] are two choices"),
         ({"names": [10, 25]}, r"checkpoint=25 is not in .* best, last, 10, 20, 30, 40"),
         ({"names": [10]}, r"checkpoints must name at least two, but names 1: \[10\]"),
+        ({"names": 40}, r"checkpoints must be a list, such as \[30, 40\], but is 40"),
         ({"names": []}, r"checkpoints must name at least two, but names 0"),
         ({"names": ["last", 40]}, r"names a checkpoint twice: they are those of updates 40, 40"),
         ({"names": [10, "averaged"]}, r"averaged is an average itself"),
@@ -177,7 +178,5 @@ def test_a_checkpoint_of_a_newer_format_is_not_averaged(checkpoints: Checkpoints
 
 def test_a_checkpoint_of_another_shape_is_not_averaged(checkpoints: Checkpoints) -> None:
     save(checkpoints, 50, width=5)
-    with pytest.raises(
-        UserError, match=r"step-0000050.* does not fit the run's config\.yaml: .*size mismatch"
-    ):
+    with pytest.raises(UserError, match=r"step-0000050.* does not fit the run's config\.yaml: .*size mismatch"):
         fill_with_mean(model(0), choose(checkpoints, last=2, names=None))

@@ -1,6 +1,7 @@
 """Optimizers: every YAML trains, only matrices decay, and what cannot train is refused before work starts."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +98,33 @@ def test_weight_decay_shrinks_matrices_and_leaves_the_rest(name: str) -> None:
     without, with_decay = moved
     assert not torch.equal(without[0], with_decay[0])
     torch.testing.assert_close(without[1:], with_decay[1:], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_three_steps_then_three_from_a_saved_state_are_six_steps_bit_for_bit(name: str, tmp_path: Path) -> None:
+    def begun() -> tuple[nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(1)
+        model = nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4))
+        decay = [] if name == "rprop" else ["optimizer.weight_decay=0.1"]
+        return model, build_optimizer(spec_of(name, *decay), model)
+
+    def steps(model: nn.Module, optimizer: torch.optim.Optimizer, numbers: range) -> None:
+        for number in numbers:
+            for group in optimizer.param_groups:
+                group["lr"] = 1e-2 / number  # as a schedule does
+            for parameter in model.parameters():
+                parameter.grad = torch.sin(number * (1 + torch.arange(parameter.numel())).float()).view_as(parameter)
+            optimizer.step()
+
+    whole, stopped, continued = begun(), begun(), begun()
+    steps(*whole, range(1, 7))
+    steps(*stopped, range(1, 4))
+    torch.save([part.state_dict() for part in stopped], tmp_path / "saved.pt")
+    for part, state in zip(continued, torch.load(tmp_path / "saved.pt", weights_only=True), strict=True):
+        part.load_state_dict(state)
+    steps(*continued, range(4, 7))
+    torch.testing.assert_close(continued[0].state_dict(), whole[0].state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(continued[1].state_dict(), whole[1].state_dict(), rtol=0, atol=0)
 
 
 def test_weight_decay_that_only_the_class_sets_spares_norms_and_biases_too() -> None:
