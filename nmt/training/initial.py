@@ -179,6 +179,6 @@ def _report(run: Run, origin: Origin, rows: Mapping[Side, Rows]) -> None:
         shared = f"{counts['src']} pieces"
     else:
         shared = f"{counts['src']} source pieces and {counts['tgt']} target pieces"
-    log.info(f"parameters begin as those of {origin.run.directory}, {origin.checkpoint.directory.name}: it has {shared}")
+    log.info(f"parameters begin as those of {origin.run.directory}, {origin.checkpoint.directory.name}, which shares {shared}")
     if found := _model_differences(run.config, origin.run):
         log.warning(f"of the same shape, but not the same model as there: {', '.join(found)}")

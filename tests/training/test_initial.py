@@ -181,7 +181,7 @@ def test_the_log_counts_the_shared_pieces(old: Run, pairs: list[Any], caplog: py
     with caplog.at_level("INFO", logger="nmt"):
         initial_model(Run.create(Path(settings["run_dir"]), settings, other, {}))
     count = len(set(other.pieces(range(320), "src")) & set(old.tokenizer.pieces(range(340), "src")))
-    assert f"step-0000010: it has {count} of 320 pieces" in caplog.text
+    assert f"step-0000010, which shares {count} of 320 pieces" in caplog.text
     assert "not the same model as there: model.dropout (0.1 → 0.5)" in caplog.text
 
 
