@@ -148,9 +148,11 @@ def test_plateau_equals_the_scheduler_of_torch_on_any_dev_losses(seed: int) -> N
     lowest = source.choice([0.0, 0.03, 0.3])
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, mode="min", threshold_mode="rel", min_lr=lowest, eps=0.0, **settings)
+    level = 9.0
     history: list[float] = []
     for _ in range(60):
-        history.append(source.choice([source.uniform(1, 9), round(source.uniform(1, 9)), math.inf, math.nan]))
+        level *= source.uniform(0.9, 1.07)
+        history.append(source.choice([level, level, level, *history[-1:], math.inf, math.nan]))
         scheduler.step(history[-1])
         ours = plateau(10**6, history, warmup=WARMUP, lowest=lowest, **settings)
         assert ours == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
