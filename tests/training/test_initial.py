@@ -193,7 +193,7 @@ def test_the_log_counts_the_shared_pieces(old: Run, pairs: list[Any], caplog: py
         (["init_checkpoint=averaged"], r"checkpoint=averaged is not in .*`nmt average` makes averaged"),
         (
             ["init_from=null", "init_checkpoint=last"],
-            r"init_checkpoint=last says where in a run to begin, but init_from is not",
+            r"init_checkpoint=last says where in a run to begin, but init_from=RUN",
         ),
         (
             ["tokenizer.vocab_size=320"],
