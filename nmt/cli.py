@@ -2,12 +2,14 @@
 
 import os
 import re
+import shlex
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import nmt
-from nmt.errors import UserError
+from nmt.errors import Interrupted, LostProcessError, UserError
 
 COMMANDS = {
     "train": ("text to a trained, scored model; continues a run", "nmt train model=luong run_dir=runs/luong"),
@@ -36,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments[0] in ("--version", "-V", "version"):
         print(f"nmt {nmt.__version__}")
         return 0
+    signal.signal(signal.SIGTERM, _end)
     command, *rest = arguments
     if command not in COMMANDS:
         print(f"nmt: there is no command {command!r}; there are: {', '.join(COMMANDS)} (nmt --help)", file=sys.stderr)
@@ -50,9 +53,14 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(command, str(error))
     except UnicodeEncodeError:
         return _fail(command, "an argument is not valid UTF-8")
-    except KeyboardInterrupt:
-        print(f"nmt {command}: interrupted{'; the same command continues the run' * (command == 'train')}", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as end:
+        continued = f"; to continue: {shlex.join(['nmt', command, *rest])}" if command == "train" else ""
+        print(f"nmt {command}: {str(end) or 'interrupted'}{continued}", file=sys.stderr)
+        return 128 + getattr(end, "number", signal.SIGINT)
+
+
+def _end(number: int, _: object) -> None:
+    raise Interrupted(number)
 
 
 def _help() -> str:
@@ -137,7 +145,7 @@ def _task(command: str, *, with_traceback: bool) -> Callable[[Any], Any]:
         except BrokenPipeError:  # whoever read the output has read enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(141)
-        except (MissingMandatoryValue, UserError, OSError) as error:
+        except (MissingMandatoryValue, UserError, LostProcessError, OSError) as error:
             message = _message(error)
             if with_traceback or message is None:
                 raise
@@ -148,7 +156,7 @@ def _task(command: str, *, with_traceback: bool) -> Callable[[Any], Any]:
 
 def _message(error: Exception) -> str | None:
     """What to tell the user of an error; None where it is not theirs to mend."""
-    if isinstance(error, UserError):
+    if isinstance(error, UserError | LostProcessError):
         return str(error)
     if isinstance(error, OSError):
         return f"{error.strerror}: {error.filename or 'while writing a file'}" if error.errno is not None else None

@@ -44,7 +44,7 @@ class TokenizerSettings:
 class TrainSettings:
     """The training loop."""
 
-    tokens_per_batch: int = 4096  # most padded positions of a batch on either side
+    tokens_per_batch: int | str = 4096  # most padded positions of a batch on either side; auto: what fits the GPU
     accumulate: int = 1  # batches of an update
     max_updates: int | None = free(None)
     max_epochs: int | None = free(None)
@@ -52,10 +52,16 @@ class TrainSettings:
     validate_every: int = 500  # updates
     checkpoint_every: int = free(500)  # updates
     log_every: int = free(50)  # updates
-    keep: int = free(3)  # newest checkpoints kept, beside the best
+    keep: int = free(3)  # newest checkpoints kept, beside …
+    keep_best: int = free(1)  # … so many of the best
+    max_non_finite: int = free(5)  # updates in a row with a loss or gradient that is not finite before training stops
     label_smoothing: float = 0.1
     clip_norm: float | None = 1.0  # largest gradient norm; null: none
-    precision: str = "fp32"  # or bf16, by autocast
+    ema_decay: float | None = None  # of an exponential moving average of the parameters, such as 0.999; null: none
+    precision: str = "fp32"  # of products: or bf16, or fp16 with a scaled loss
+    compile: bool = False  # by torch.compile
+    gradient_checkpointing: bool = False  # computes layers twice to keep less of them
+    parallel: str = "ddp"  # under torchrun: every process has the whole model, or (fsdp) a part of it
     threads: int | None = None  # of the CPU; null: torch's choice
 
 
@@ -89,6 +95,7 @@ class TrainConfig:
     resume: str = free("auto")  # auto continues the run in run_dir, never asks for a new folder
     init_from: str | None = None  # a run whose parameters this one begins with (fine-tuning); null: fresh ones
     init_checkpoint: str = "best"  # of init_from: best, last, averaged or a number of updates
+    init_weights: str = "auto"  # of init_from: raw, or ema; auto: ema where there are some
     init_tokenizer: bool = True  # keep the tokenizer of init_from; false: learn one from this corpus
     data: Any = MISSING
     model: Any = MISSING
@@ -119,6 +126,7 @@ class RunConfig:
 
     run: Any = MISSING  # a run directory
     checkpoint: str = "best"  # best, last, averaged or a number of updates
+    weights: str = "auto"  # raw, or ema for the averages of train.ema_decay; auto: ema where there are some
     device: str = "auto"
     threads: int | None = None
     decode: DecodeOverrides = field(default_factory=DecodeOverrides)
@@ -220,7 +228,8 @@ def check_settings(config: Any) -> None:
     rules = [
         ("tokenizer.type", ("unigram", "bpe")),
         ("tokenizer.normalization", ("nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity")),
-        ("train.precision", ("fp32", "bf16")),
+        ("train.precision", ("fp32", "bf16", "fp16")),
+        ("train.parallel", ("ddp", "fsdp")),
         ("resume", ("auto", "never")),
     ]
     for key, choices in rules:
@@ -238,11 +247,16 @@ def check_settings(config: Any) -> None:
         "train.checkpoint_every": 1,
         "train.log_every": 1,
         "train.keep": 1,
+        "train.keep_best": 1,
+        "train.max_non_finite": 1,
         "train.threads": 1,
         "seed": 0,
     }
+    tokens = config["train"]["tokens_per_batch"]
+    if isinstance(tokens, str) and tokens != "auto":
+        raise UserError(f"train.tokens_per_batch must be a number, or auto, but is {tokens!r}")
     for key, least in at_least.items():
-        if (value := _get(config, key)) is not None and value < least:
+        if isinstance(value := _get(config, key), int) and value < least:
             raise UserError(f"{key} must be at least {least}, but is {value}")
     if config["seed"] >= 2**63:
         raise UserError(f"seed must be less than 2^63, but is {config['seed']}")
@@ -251,6 +265,8 @@ def check_settings(config: Any) -> None:
             raise UserError(f"{key} must be at least 0 and less than 1, but is {value}")
     if (norm := _get(config, "train.clip_norm")) is not None and not 0 < norm < math.inf:
         raise UserError(f"train.clip_norm must be more than 0, or null for none, but is {norm}")
+    if (decay := _get(config, "train.ema_decay")) is not None and not 0 < decay < 1:
+        raise UserError(f"train.ema_decay must be between 0 and 1, or null for none, but is {decay}")
     if all(_get(config, f"train.{key}") is None for key in ("max_updates", "max_epochs", "patience")):
         raise UserError("training would never end: set train.max_updates, train.max_epochs or train.patience")
     check_decode_settings(config["decode"])

@@ -1,4 +1,6 @@
-"""The one error that a user can mend."""
+"""The error that a user can mend, and ends that come from outside."""
+
+import signal
 
 
 class UserError(ValueError):
@@ -6,3 +8,27 @@ class UserError(ValueError):
 
     The command line prints it as one line on stderr and ends with status 2.
     """
+
+
+class LostProcessError(RuntimeError):
+    """Another process of a training on many devices has ended, so this one must."""
+
+    def __init__(self) -> None:
+        super().__init__("another process of this training has ended, so this one ends: the same command continues the run")
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal has ended the command; the command line ends with status 128 + its number.
+
+    Args:
+        number: of the signal.
+        what: what was kept, for the last line.
+    """
+
+    def __init__(self, number: int, what: str = "") -> None:
+        super().__init__(number, what)
+        self.number = number
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"ended by {signal.Signals(self.number).name}{self.what and ' '}{self.what}"

@@ -1,14 +1,17 @@
 """The run directory: written by training, opened by every other command; self-contained and movable."""
 
 import ctypes
+import fcntl
 import json
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +44,9 @@ class Run:
         self.checkpoints = Checkpoints(directory / "checkpoints")
 
     @classmethod
-    def create(cls, directory: Path, config: Config, tokenizer: Tokenizer, corpus: Mapping[str, Any]) -> "Run":
+    def create(
+        cls, directory: Path, config: Config, tokenizer: Tokenizer, *, corpus: Mapping[str, Any], environment: Mapping[str, Any]
+    ) -> "Run":
         """Make the directory of a new run: all of it or nothing."""
         directory.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
@@ -50,7 +55,7 @@ class Run:
             (scratch / "tokenizer").mkdir()
             tokenizer.save(scratch / "tokenizer")
             _write_json(scratch / "corpus.json", corpus)
-            _write_json(scratch / "environment.json", environment())
+            _write_json(scratch / "environment.json", environment)
             cls(scratch, config, tokenizer).write_config(config)
             scratch.replace(directory)  # which is new or empty
         finally:
@@ -79,17 +84,45 @@ class Run:
         tokenizer = self.tokenizer
         return build_model(self.config["model"], Vocabulary(tokenizer.src_size, tokenizer.tgt_size, tokenizer.joint))
 
-    def load_model(self, checkpoint: str, device: torch.device) -> Seq2Seq:
-        """The run's model with the parameters of a checkpoint, in evaluation mode."""
+    def load_model(self, checkpoint: str, device: torch.device, weights: str = "auto") -> Seq2Seq:
+        """The run's model with the parameters of a checkpoint, in evaluation mode.
+
+        Args:
+            checkpoint: `best`, `last`, `averaged` or a number of updates.
+            device: where it shall be.
+            weights: `raw`, `ema` (the averages of train.ema_decay) or `auto`: ema where there are some.
+
+        Raises:
+            UserError: if there is no such checkpoint, or it is damaged or without averages.
+        """
         found = self.checkpoints.find(checkpoint)
         model = self.build_model()
-        found.load_model(model)
+        found.load_model(model, found.file_of(weights))
         return model.to(device).eval()
 
-    def translator(self, *, checkpoint: str, device: str, decode: Mapping[str, Any] | None = None) -> "Translator":
+    def translator(
+        self, *, checkpoint: str, device: str, weights: str = "auto", decode: Mapping[str, Any] | None = None
+    ) -> "Translator":
         """A translator with the run's decoding settings, changed where `decode` says so."""
         chosen = choose_device(device)
-        return self.translator_of(self.load_model(checkpoint, chosen), chosen, decode)
+        return self.translator_of(self.load_model(checkpoint, chosen, weights), chosen, decode)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """While it is open, no other process trains this run.
+
+        Raises:
+            UserError: if another one does.
+        """
+        path = self.directory / ".lock"
+        with path.open("a", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"another process is training {self.directory}: wait for its end, or choose another run_dir"
+                ) from None
+            yield
 
     def translator_of(self, model: Seq2Seq, device: torch.device, decode: Mapping[str, Any] | None = None) -> "Translator":
         """The same, of a model at hand."""
@@ -203,19 +236,29 @@ def _keep_freed_memory() -> None:
         libc.mallopt(trim_threshold, 1 << 30)
 
 
-def environment() -> dict[str, Any]:
+def environment(device: torch.device, processes: int) -> dict[str, Any]:
     """Versions and hardware: what else decides the bits of a result."""
     return {
         "nmt": nmt.__version__,
         "commit": _commit(),
-        "torch": torch.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
+        **{name: version(name) for name in ("torch", "numpy", "sentencepiece")},
         "cpu": _cpu_model(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "processes": processes,
     }
+
+
+DECIDING = ("torch", "numpy", "sentencepiece", "cpu", "cpu_capability", "threads", "device", "processes")
+"""What of an environment decides the bits."""
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What decides the bits and differs between two environments, each as `name (old → new)`."""
+    return [f"{name} ({old.get(name)} → {new[name]})" for name in DECIDING if old.get(name) != new[name]]
 
 
 def _cpu_model() -> str:

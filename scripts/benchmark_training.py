@@ -136,7 +136,7 @@ def measure(trainer: Trainer, data: TrainingData, updates: int) -> dict[str, flo
             tokens, padding, begun = 0, 0.0, time.perf_counter()
         batches, _ = next(sequence)
         trainer.set_rate(number + 1)
-        sums = trainer.update(batches)
+        sums = trainer.update(batches, 1)
         tokens += sums.tokens
         padding += sums.padding
     seconds = time.perf_counter() - begun
@@ -159,7 +159,7 @@ def flops_per_token(trainer: Trainer, data: TrainingData, updates: int = 5) -> f
         counter = plain.enter_context(FlopCounterMode(display=False))
         sequence = data.updates(Position(0, 0), trainer.device)
         for batches, _ in itertools.islice(sequence, updates):
-            tokens += trainer.update(batches).tokens
+            tokens += trainer.update(batches, 1).tokens
         sequence.close()
     return counter.get_total_flops() / tokens
 
@@ -172,7 +172,7 @@ def operators(trainer: Trainer, data: TrainingData, updates: int = 5) -> dict[st
     sequence = data.updates(Position(0, 0), trainer.device)
     with profile(activities=[ProfilerActivity.CPU]) as recorded:
         for batches, _ in itertools.islice(sequence, updates):
-            trainer.update(batches)
+            trainer.update(batches, 1)
     sequence.close()
     times: Counter[str] = Counter()
     for event in recorded.key_averages():

@@ -26,7 +26,8 @@ def test_only_settings_that_decide_the_result_are_differences() -> None:
 def test_the_keys_that_are_free_are_those_that_the_design_names() -> None:
     assert free_keys() == {
         *("run_dir", "device", "resume", "paths.cache", "decode.batch_size"),
-        *("train.max_updates", "train.max_epochs", "train.patience", "train.keep", "train.log_every", "train.checkpoint_every"),
+        *("train.max_updates", "train.max_epochs", "train.patience", "train.log_every", "train.checkpoint_every"),
+        *("train.keep", "train.keep_best", "train.max_non_finite"),
     }
 
 
@@ -38,7 +39,7 @@ def test_a_run_that_cannot_be_made_leaves_nothing(
 
     monkeypatch.setattr(tokenizer, "save", full)
     with pytest.raises(OSError, match="No space left"):
-        Run.create(tmp_path / "run", compose("train"), tokenizer, {})
+        Run.create(tmp_path / "run", compose("train"), tokenizer, corpus={}, environment={})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,8 +14,9 @@ from nmt.config import check_decode_settings
 from nmt.errors import UserError
 from nmt.evaluation.metrics import Score, as_json, score
 from nmt.run import Config, Run, choose_device, use_threads
-from nmt.training.average import choose, fill_with_mean, save_averaged
-from nmt.training.checkpoint import AVERAGED
+from nmt.training.average import choose, fill_with_mean
+from nmt.training.checkpoint import AVERAGED, EMA
+from nmt.training.state import whole_weights
 
 log = logging.getLogger("nmt")
 RAW = ("best", "last")
@@ -32,7 +33,7 @@ def main(config: Config) -> float | None:
     texts = _checked_dev(run, config) if config["evaluate"] else None
     model = run.build_model()
     fill_with_mean(model, chosen)
-    averaged = save_averaged(model, run.checkpoints, chosen)
+    averaged = run.checkpoints.save_averaged(whole_weights(model), chosen)
     updates = [checkpoint.updates for checkpoint in chosen]
     log.info(f"averaged the checkpoints of updates {', '.join(map(str, updates))} into {averaged.directory}")
     if texts is None:
@@ -54,20 +55,24 @@ def _checked_dev(run: Run, config: Config) -> tuple[list[str], list[str]]:
 
 
 def _scores(run: Run, config: Config, sources: list[str], references: list[str]) -> dict[str, dict[str, Score]]:
-    """The dev scores of the averaged parameters, and of the raw ones of `best` and `last`."""
-    scores: dict[str, dict[str, Score]] = {}
-    for name in (AVERAGED, *RAW):
-        if name == "last" and run.checkpoints.find("last") == run.checkpoints.find("best"):
-            scores["last"] = scores["best"]
-            continue
-        translator = run.translator(checkpoint=name, device=config["device"], decode=config["decode"])
-        scores[name] = score([translation.text for translation in translator.search(sources)], references)
+    """Dev scores by row: the averaged parameters, the raw ones of `best` and `last`, and their exponential averages if any."""
+    rows = {name: (name, "raw") for name in (AVERAGED, *RAW)}
+    rows |= {f"{name}, ema": (name, "ema") for name in RAW if (run.checkpoints.find(name).directory / EMA).exists()}
+    known: dict[tuple[Path, str], dict[str, Score]] = {}  # best and last may be one checkpoint
+    scores = {}
+    for row, (name, weights) in rows.items():
+        key = run.checkpoints.find(name).directory, weights
+        if key not in known:
+            translator = run.translator(checkpoint=name, device=config["device"], weights=weights, decode=config["decode"])
+            known[key] = score([translation.text for translation in translator.search(sources)], references)
+        scores[row] = known[key]
     return scores
 
 
 def _report(run: Run, scores: dict[str, dict[str, Score]], averaged: list[int]) -> None:
     """Print the scores, and leave them in the run."""
-    updates = {AVERAGED: averaged} | {name: [run.checkpoints.find(name).updates] for name in RAW}
+    raw = {name: [run.checkpoints.find(name).updates] for name in RAW}
+    updates = {row: averaged if row == AVERAGED else raw[row.partition(",")[0]] for row in scores}
     table = Table()
     for heading in ("checkpoint", "updates", "dev BLEU", "dev chrF"):
         table.add_column(heading)

@@ -2,8 +2,8 @@
 
 import json
 import logging
-import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,27 @@ from nmt.console import logged_to
 from nmt.data.batches import TrainingData
 from nmt.data.corpus import Corpus
 from nmt.data.store import IdStore, open_store
-from nmt.data.tokenizer import cached_tokenizer
+from nmt.data.tokenizer import Tokenizer, cached_tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
-from nmt.run import Config, Run, choose_device, differences, read_config, use_threads
-from nmt.training.initial import Origin, initial_model, open_origin
+from nmt.run import Config, Run, changes, choose_device, differences, environment, read_config, use_threads
+from nmt.training import distributed
+from nmt.training.averages import Averages
+from nmt.training.budget import device_budget
+from nmt.training.checkpoint import Checkpoint, CheckpointWriter
+from nmt.training.faults import SCALING, BadUpdates
+from nmt.training.initial import fill_from_origin, open_origin
 from nmt.training.lengths import check_dev, check_lengths
-from nmt.training.loop import Progress, Trainer
+from nmt.training.loop import Trainer
 from nmt.training.loss import TrainedModel
-from nmt.training.monitor import RunMonitor
-from nmt.training.randomness import random_state, restore_random_state, seed_everything
-from nmt.training.validation import dev_batches, samples, validate
+from nmt.training.monitor import RunMonitor, Unwatched
+from nmt.training.precision import check_device
+from nmt.training.progress import Progress
+from nmt.training.randomness import seed_everything
+from nmt.training.recompute import recompute_blocks
+from nmt.training.signals import Signals
+from nmt.training.state import Restored, fill, restore, save, whole_weights
+from nmt.training.validation import Validation, dev_batches, dev_loss, samples, validate
 
 log = logging.getLogger("nmt")
 
@@ -56,27 +66,22 @@ def main(config: Config) -> float:
     """Train, or continue, the run in `run_dir`; returns the best dev BLEU."""
     check_settings(config)
     config["run_dir"] = config["run_dir"] or f"runs/{model_name(config)}"
-    settings = TrainSettings(**config["train"])
-    use_threads(settings.threads)
-    device = choose_device(config["device"])
-    build_schedule(config["schedule"])
-    size = config["tokenizer"]["vocab_size"]
-    with torch.device("meta"):  # sizes that do not fit are found before any text is read
-        model = build_model(config["model"], Vocabulary(size, size, config["tokenizer"]["joint"]))
-    check_optimizer(config["optimizer"], device)
-    origin = open_origin(config, model)
-    corpus = build_corpus(config["data"])
-    check_lengths(model, max_length=corpus.max_length, decode=config["decode"])
-    run, prepared = _open_or_create(config, corpus, model, settings, origin)
-    with logged_to(run.directory / "train.log"):
+    use_threads(config["train"]["threads"])
+    with Signals() as signals, distributed.joined(choose_device(config["device"])) as device, ExitStack() as held:
+        check_device(config["train"], device)
+        with distributed.first() as is_first:
+            run, corpus, prepared = _prepare(config if is_first else config | {"resume": "auto"}, device)
+            if is_first:
+                held.enter_context(run.locked())
+                held.enter_context(logged_to(run.directory / "train.log"))
         dropped = prepared.train.dropped
         log.info(
             f"{len(prepared.train):,} training pairs, {len(prepared.dev):,} dev; left out of training: "
             f"{dropped.empty:,} with an empty side, {dropped.long:,} longer than {corpus.max_length} pieces"
         )
-        progress = _train(run, prepared, settings, device)
-        _summarise(run, corpus, progress, device)
-    return progress.best_bleu
+        progress = _train(run, prepared, device, signals)
+        distributed.on_first(_summarise)(run, corpus, progress, device)
+        return progress.best_bleu
 
 
 def model_name(config: Config) -> str:
@@ -84,10 +89,18 @@ def model_name(config: Config) -> str:
     return str(config["model"]["_target_"]).rpartition(".")[2].lower()
 
 
-def _open_or_create(
-    config: Config, corpus: Corpus, model: Seq2Seq, settings: TrainSettings, origin: Origin | None
-) -> tuple[Run, Prepared]:
+def _prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared]:
     """The run of this config, after every check that needs no training has passed."""
+    build_schedule(config["schedule"])
+    size = config["tokenizer"]["vocab_size"]
+    with torch.device("meta"):  # sizes that do not fit are found before any text is read
+        model = build_model(config["model"], Vocabulary(size, size, config["tokenizer"]["joint"]))
+    check_optimizer(config["optimizer"], device)
+    origin = open_origin(config, model)
+    if config["train"]["gradient_checkpointing"]:
+        recompute_blocks(model)
+    corpus = build_corpus(config["data"])
+    check_lengths(model, max_length=corpus.max_length, decode=config["decode"])
     directory, cache = Path(config["run_dir"]), Path(config["paths"]["cache"]).expanduser()
     exists = (directory / "config.yaml").exists()
     if not exists and directory.is_dir() and any(directory.iterdir()):
@@ -106,18 +119,35 @@ def _open_or_create(
         tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
     stores = {split: open_store(corpus, split, tokenizer, cache) for split in ("train", "dev")}
     check_dev(model, stores["dev"])
+    if config["train"]["tokens_per_batch"] == "auto":
+        config["train"]["tokens_per_batch"] = _fitting_budget(config, tokenizer, stores["train"], device)
     data = TrainingData(
         stores["train"],
         tokenizer,
-        tokens_per_batch=settings.tokens_per_batch,
-        accumulate=settings.accumulate,
+        tokens_per_batch=config["train"]["tokens_per_batch"],
+        accumulate=config["train"]["accumulate"],
         seed=config["seed"],
+        process=distributed.rank(),
+        processes=distributed.size(),
     )
-    if exists:
+    if not exists:
+        environment_now = environment(device, distributed.size())
+        run = Run.create(directory, config, tokenizer, corpus=made_of, environment=environment_now)
+    elif distributed.rank() == 0:
         run.write_config(config)
-    else:
-        run = Run.create(directory, config, tokenizer, made_of)
-    return run, Prepared(data, stores["train"], stores["dev"], *texts["dev"])
+    return run, corpus, Prepared(data, stores["train"], stores["dev"], *texts["dev"])
+
+
+def _fitting_budget(config: Config, tokenizer: Tokenizer, store: IdStore, device: torch.device) -> int:
+    vocabulary = Vocabulary(tokenizer.src_size, tokenizer.tgt_size, tokenizer.joint)
+
+    def make(tokens: int) -> Trainer:
+        settings = TrainSettings(**config["train"] | {"tokens_per_batch": tokens})
+        return _new_trainer(config, build_model(config["model"], vocabulary), settings, device, alone=True)
+
+    budget = device_budget(store, make)
+    log.info(f"train.tokens_per_batch=auto: {budget:,} fit {torch.cuda.get_device_name(device)}")
+    return budget
 
 
 def _read_small_splits(corpus: Corpus) -> dict[str, tuple[list[str], list[str]]]:
@@ -134,7 +164,10 @@ def _read_small_splits(corpus: Corpus) -> dict[str, tuple[list[str], list[str]]]
 def _check_same(directory: Path, config: Config, made_of: dict[str, Any]) -> None:
     if config["resume"] == "never":
         raise UserError(f"run_dir={directory} holds a run already: choose another folder, or resume=auto to continue it")
-    found = differences(read_config(directory), config)
+    stored = read_config(directory)
+    if config["train"]["tokens_per_batch"] == "auto":  # what was found then
+        config["train"]["tokens_per_batch"] = stored["train"]["tokens_per_batch"]
+    found = differences(stored, config)
     try:
         saved = json.loads((directory / "corpus.json").read_text(encoding="utf-8"))
         old, new = saved["fingerprints"], made_of["fingerprints"]
@@ -150,71 +183,125 @@ def _check_same(directory: Path, config: Config, made_of: dict[str, Any]) -> Non
         )
 
 
-def _train(run: Run, prepared: Prepared, settings: TrainSettings, device: torch.device) -> Progress:
+def _train(run: Run, prepared: Prepared, device: torch.device, signals: Signals) -> Progress:
+    settings = TrainSettings(**run.config["train"])
     seed_everything(run.config["seed"])
-    model = initial_model(run).to(device)
-    trained = TrainedModel(model, smoothing=settings.label_smoothing)
-    optimizer = build_optimizer(run.config["optimizer"], model)
-    trainer = Trainer(trained, optimizer, build_schedule(run.config["schedule"]), settings, device)
-    progress = _restore(run, trainer)
-    if progress.reason_to_stop(settings):
+    model = run.build_model()
+    checkpoint = _newest(run)
+    if checkpoint is not None:
+        checkpoint.load_model(model)
+    else:
+        fill_from_origin(run, model)
+    trainer = _new_trainer(run.config, model, settings, device)
+    now = environment(device, distributed.size())
+    restored = None if checkpoint is None else _restore(run, checkpoint, trainer, now)
+    progress = Progress() if restored is None else restored.progress
+    if progress.reason_to_stop(settings) and not progress.validation_due(settings):
         return progress
-    with RunMonitor(
-        run.directory, updates=progress.updates, total=settings.max_updates, log_every=settings.log_every
-    ) as monitor:
+    spared = SCALING if settings.precision == "fp16" else 0
+    with (
+        signals.noted(),
+        _watched(run, progress, settings) as monitor,
+        CheckpointWriter(run.checkpoints, keep=settings.keep) as writer,
+    ):
+        validation = _validation(run, prepared, trainer, model, progress, monitor, signals)
+        seed_everything(run.config["seed"] + 1 + distributed.rank())  # each process has dropout of its own
+        if restored is not None:
+            restored.continue_random()
         reason = trainer.train(
             prepared.data,
             progress,
             monitor=monitor,
-            validate=_validation(run, prepared, trainer, progress, monitor),
-            save=lambda: _save(run, trainer, progress),
+            validate=validation,
+            save=lambda: save(writer, model, trainer, progress, now),
+            signals=signals,
+            bad=BadUpdates(run.directory, run.tokenizer, most=settings.max_non_finite, spared=spared),
         )
     log.info(f"stopped after {progress.updates:,} updates: {reason}")
     return progress
 
 
-def _restore(run: Run, trainer: Trainer) -> Progress:
-    """Put the trainer where the newest intact checkpoint left it."""
-    checkpoint = run.checkpoints.newest_intact(log.warning)
-    if checkpoint is None:
-        return Progress()
-    checkpoint.load_model(trainer.trained.model)
-    training = checkpoint.training()
-    trainer.optimizer.load_state_dict(training["optimizer"])
-    restore_random_state(training["random"])
-    progress = Progress.from_state(checkpoint.state())
-    run.checkpoints.point(progress.as_state())
-    log.info(f"continuing {run.directory} after {progress.updates:,} updates")
-    return progress
+def _new_trainer(
+    config: Config, model: Seq2Seq, settings: TrainSettings, device: torch.device, *, alone: bool = False
+) -> Trainer:
+    """A trainer over a model, on all devices, or alone on one."""
+    if settings.gradient_checkpointing:
+        recompute_blocks(model)
+    model = model.to(device)
+    with_loss = TrainedModel(model, smoothing=settings.label_smoothing)
+    if settings.compile:
+        with_loss.compile(dynamic=True)
+    trained = with_loss if alone else distributed.parallel(with_loss, sharded=settings.parallel == "fsdp")
+    averages = None if settings.ema_decay is None else Averages(model, decay=settings.ema_decay)
+    optimizer = build_optimizer(config["optimizer"], model)
+    return Trainer(trained, optimizer, build_schedule(config["schedule"]), settings, device, averages)
 
 
-def _save(run: Run, trainer: Trainer, progress: Progress) -> None:
-    training = {"optimizer": trainer.optimizer.state_dict(), "random": random_state()}
-    run.checkpoints.save(trainer.trained.model, training, progress.as_state(), keep=trainer.settings.keep)
+def _newest(run: Run) -> Checkpoint | None:
+    """The newest intact checkpoint, the same one in all processes."""
+    found = None
+    if distributed.rank() == 0:
+        run.checkpoints.clean()
+        found = run.checkpoints.newest_intact(log.warning)
+    directory = distributed.broadcast(None if found is None else str(found.directory))
+    return None if directory is None else Checkpoint(Path(directory))
+
+
+def _restore(run: Run, checkpoint: Checkpoint, trainer: Trainer, now: Config) -> Restored:
+    """Put the trainer where a checkpoint left it."""
+    restored = restore(checkpoint, trainer)
+    distributed.on_first(run.checkpoints.point)(restored.progress.as_state())
+    log.info(f"continuing {run.directory} after {restored.progress.updates:,} updates")
+    if changed := changes(restored.environment, now):
+        log.warning(f"what decides the bits has changed, so they may differ from an uninterrupted run's: {', '.join(changed)}")
+    return restored
 
 
 def _validation(
-    run: Run, prepared: Prepared, trainer: Trainer, progress: Progress, monitor: RunMonitor
+    run: Run,
+    prepared: Prepared,
+    trainer: Trainer,
+    model: Seq2Seq,
+    progress: Progress,
+    monitor: RunMonitor | Unwatched,
+    signals: Signals,
 ) -> Callable[[bool], None]:
-    """What the loop calls to validate."""
+    """What the loop calls to validate: the model and, where there are averages, also a model of these, which then counts."""
+    settings, device = trainer.settings, trainer.device
     sources, references = prepared.sources, prepared.references
-    batches = dev_batches(prepared.dev, trainer.settings.tokens_per_batch)
-    translator = run.translator_of(trainer.trained.model, trainer.device)
+    batches = dev_batches(prepared.dev, int(settings.tokens_per_batch))
+    second = run.build_model().to(device) if trainer.averages is not None or settings.parallel == "fsdp" else model
+
+    def measure(searched: Seq2Seq, trained: torch.nn.Module) -> Validation:
+        loss = dev_loss(trained, batches, settings.precision, device)
+        return validate(run.translator_of(searched, device), sources, references, loss)
 
     def validation(scheduled: bool) -> None:
-        loss = trainer.mean_nll(iter(batches))
-        result = validate(translator, sources, references)
-        bleu, chrf = result.scores["bleu"], result.scores["chrf"]
-        best = progress.judge(bleu.score, loss, scheduled=scheduled)
-        perplexity = math.exp(min(loss, 100.0))
-        figures = {"valid/loss": loss, "valid/perplexity": perplexity, "valid/bleu": bleu.score, "valid/chrf": chrf.score}
-        monitor.validation(progress.updates, figures, samples(sources, references, result.hypotheses), result.pictures)
+        with signals.at_once():
+            if settings.parallel == "fsdp":  # searches take steps of their own in each process: they need all of the model
+                fill(second, whole_weights(model))
+            raw = measure(second if settings.parallel == "fsdp" else model, trainer.trained)
+            found, figures = raw, raw.figures("valid/")
+            if trainer.averages is not None:
+                fill(second, whole_weights(model, trainer.averages.values))
+                found = measure(second, TrainedModel(second, smoothing=0.0))
+                figures |= found.figures("valid/ema_")
+        best = progress.judge(found.bleu, found.loss, scheduled=scheduled, keep=settings.keep_best)
+        monitor.validation(progress.updates, figures, samples(sources, references, found.hypotheses), found.pictures)
+        beside = "" if found is raw else f"  (of raw weights {raw.bleu:.2f})"
         log.info(
-            f"update {progress.updates:,}  epoch {progress.epoch}  dev loss {loss:.3f}  "
-            f"perplexity {perplexity:.2f}  BLEU {bleu.score:.2f}  chrF {chrf.score:.2f}{'  best' if best else ''}"
+            f"update {progress.updates:,}  epoch {progress.epoch}  dev loss {found.loss:.3f}  "
+            f"perplexity {found.perplexity:.2f}  BLEU {found.bleu:.2f}{beside}  chrF {found.chrf:.2f}{'  best' if best else ''}"
         )
 
     return validation
+
+
+def _watched(run: Run, progress: Progress, settings: TrainSettings) -> AbstractContextManager[RunMonitor | Unwatched]:
+    """The first process is watched for all of them."""
+    if distributed.rank() > 0:
+        return nullcontext(Unwatched())
+    return RunMonitor(run.directory, updates=progress.updates, total=settings.max_updates, log_every=settings.log_every)
 
 
 def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.device) -> None:

@@ -41,6 +41,18 @@ class Batch:
         """N, without asking the device."""
         return self.targets.numel()
 
+    @property
+    def area(self) -> int:
+        """Positions of both sides, padding included."""
+        return self.src.numel() + self.tgt_in.numel()
+
+    @classmethod
+    def nothing(cls) -> "Batch":
+        """A batch that can be computed like any other and has no target token: for a process without a share."""
+        bos, eos = torch.full((1, 1), BOS), torch.full((1, 1), EOS)
+        none = torch.empty(0, dtype=torch.int64)
+        return cls(src=eos, src_mask=torch.ones(1, 1, dtype=torch.bool), tgt_in=bos, targets=none, positions=none, src_tokens=0)
+
     def to(self, device: torch.device) -> "Batch":
         """The same on a device; the copy to a GPU does not wait."""
         if device.type == "cpu":
@@ -121,6 +133,26 @@ def plan(
     return [batches[n] for n in random.permutation(len(batches))]
 
 
+def deal(batches: list[npt.NDArray[np.int64]], processes: int) -> list[list[npt.NDArray[np.int64]]]:
+    """The batches of an update as shares of so many processes, as many batches in each; one may be empty.
+
+    Whole batches are dealt out first. What is left over for less than all processes is halved, every second pair to either
+    side, the largest first, until there is enough for each.
+
+    Args:
+        batches: pair numbers, (pairs,) each.
+        processes: at least 1.
+    """
+    left = len(batches) - len(batches) % processes
+    rest = list(batches[left:])
+    while rest and len(rest) < processes:
+        rest.sort(key=len)
+        largest = rest.pop()
+        rest += [largest[0::2], largest[1::2]]
+    dealt = [*batches[:left], *rest]
+    return [dealt[process::processes] for process in range(processes)]
+
+
 def _check_budget(tokens: int, longest: int) -> None:
     if longest > tokens:
         raise UserError(
@@ -150,18 +182,32 @@ class TrainingData:
         tokens_per_batch: see `plan`, which goes by the likeliest segmentation: one that is sampled may be longer.
         accumulate: batches of an update.
         seed: of the run.
+        process: which of the `processes` this is: its share of each update is what it gets.
+        processes: among which the batches of an update are dealt out; the update is the same for any number.
 
     Raises:
         UserError: if one pair alone exceeds `tokens_per_batch`.
     """
 
-    def __init__(self, store: IdStore, tokenizer: Tokenizer, *, tokens_per_batch: int, accumulate: int, seed: int) -> None:
+    def __init__(
+        self,
+        store: IdStore,
+        tokenizer: Tokenizer,
+        *,
+        tokens_per_batch: int,
+        accumulate: int,
+        seed: int,
+        process: int = 0,
+        processes: int = 1,
+    ) -> None:
         _check_budget(tokens_per_batch, max(int(store.lengths[side].max()) for side in SIDES) + 1)
         self._store = store
         self._tokenizer = tokenizer
         self._tokens = tokens_per_batch
         self._accumulate = accumulate
         self._seed = seed
+        self._process = process
+        self._processes = processes
 
     def updates(self, position: Position, device: torch.device) -> Generator[tuple[list[Batch], Position], None, None]:
         """Batches of each update from `position` on, with the position after it; the next is made while one is used."""
@@ -191,7 +237,11 @@ class TrainingData:
 
     def _next(self, plans: Iterator[Plan], device: torch.device) -> tuple[list[Batch], Position]:
         epoch, update, after = next(plans)
-        return [collate(*self._ids(pairs.tolist(), epoch)).to(device) for pairs in update], after
+        share = deal(update, self._processes)[self._process]
+        return [self._batch(pairs.tolist(), epoch).to(device) for pairs in share], after
+
+    def _batch(self, pairs: list[int], epoch: int) -> Batch:
+        return collate(*self._ids(pairs, epoch)) if pairs else Batch.nothing()
 
     def _ids(self, pairs: list[int], epoch: int) -> list[list[npt.NDArray[np.int32]]]:
         if self._tokenizer.sampling == 0:

@@ -17,7 +17,7 @@ from nmt.models.layers import EncoderLayer, KeysValues, Parts, check_choice, emb
 from nmt.models.multihead import View, weigh
 from nmt.models.patterns import Pattern
 from nmt.models.positions import Positions
-from nmt.models.seq2seq import Limit, Memory, Seq2Seq, State, Vocabulary, check_sizes
+from nmt.models.seq2seq import Block, Limit, Memory, Seq2Seq, State, Vocabulary, check_sizes
 
 PREFIXES = ("bidirectional", "causal")
 
@@ -160,6 +160,9 @@ class DecoderOnly(Seq2Seq):
 
     def cross_attention(self) -> list[nn.Module]:
         return [layer.to_source for layer in self._layers()]
+
+    def blocks(self) -> list[Block]:
+        return [Block(layer, ("read", "write")) for layer in self.layers]
 
     def longest_source(self) -> Limit | None:
         limit = self.positions.limit()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nmt.models.cells import Cell, cell_named, cells_of
 from nmt.models.dropout import dropout
-from nmt.models.seq2seq import Limit
+from nmt.models.seq2seq import Block, Limit
 
 DIRECTIONS = {"forward": (False,), "backward": (True,), "both": (False, True)}
 """For each `model.encoder.direction` the readings: whether they go from the end of the sentence to its beginning."""
@@ -64,6 +64,10 @@ class Encoder(nn.Module, ABC):
     def longest(self) -> Limit | None:
         """Most pieces that it can read; None: any number."""
         return None
+
+    def blocks(self) -> list[Block]:
+        """See `Seq2Seq.blocks`."""
+        return []
 
     @abstractmethod
     def forward(self, embedded: Tensor, mask: Tensor) -> Encoded:

@@ -9,7 +9,7 @@ from nmt.models.feedforward import FeedForward
 from nmt.models.layers import Parts
 from nmt.models.patterns import Pattern
 from nmt.models.positions import Positions
-from nmt.models.seq2seq import Limit, check_sizes
+from nmt.models.seq2seq import Block, Limit, check_sizes
 from nmt.models.transformer import TransformerEncoder
 
 
@@ -66,6 +66,9 @@ class SelfAttentiveEncoder(Encoder):
     def longest(self) -> Limit | None:
         limit = self.stack.positions.limit()
         return None if limit is None else Limit("model.encoder.positions.length", limit.pieces)
+
+    def blocks(self) -> list[Block]:
+        return [Block(layer) for layer in self.stack.layers]
 
     def forward(self, embedded: Tensor, mask: Tensor) -> Encoded:
         states = self.stack(embedded, mask)

@@ -12,7 +12,7 @@ from nmt.models.dropout import dropout
 from nmt.models.encoder import DecoderShape, Encoded, Encoder, RecurrentEncoder
 from nmt.models.linear import Linear
 from nmt.models.scores import Location
-from nmt.models.seq2seq import Limit, Seq2Seq, Vocabulary
+from nmt.models.seq2seq import Block, Limit, Seq2Seq, Vocabulary
 
 EncoderFactory = Callable[[DecoderShape], Encoder]
 """Makes the encoder for a decoder."""
@@ -48,6 +48,9 @@ class RecurrentModel(Seq2Seq):
 
     def cross_attention(self) -> list[nn.Module]:
         return []
+
+    def blocks(self) -> list[Block]:
+        return self.encoder.blocks()
 
     def longest_source(self) -> Limit | None:
         return self.encoder.longest()

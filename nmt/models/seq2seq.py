@@ -41,6 +41,13 @@ class Limit(NamedTuple):
     pieces: int
 
 
+class Block(NamedTuple):
+    """A layer, and the methods by which `forward` calls it from outside."""
+
+    module: nn.Module
+    verbs: tuple[str, ...] = ("forward",)
+
+
 def check_sizes(*, dropout: float, **sizes: int) -> None:
     """Raise `ValueError` for a size below 1 or a dropout that is no probability below 1."""
     for name, size in sizes.items():
@@ -83,6 +90,10 @@ class Seq2Seq(nn.Module, ABC):
     @abstractmethod
     def cross_attention(self) -> list[nn.Module]:
         """The modules whose attention goes from target to source, first layer first; none in a model without."""
+
+    def blocks(self) -> list[Block]:
+        """Layers that share no parameter: what gradient checkpointing computes again, and sharding gathers, one at a time."""
+        return []
 
     def longest_source(self) -> Limit | None:
         """Most source pieces, EOS counted, that it can read; None: any number."""

@@ -13,7 +13,7 @@ from nmt.models.feedforward import FeedForward
 from nmt.models.layers import DecoderLayer, EncoderLayer, Parts, embeddings
 from nmt.models.patterns import Pattern
 from nmt.models.positions import Positions
-from nmt.models.seq2seq import Limit, Memory, Seq2Seq, State, Vocabulary, check_sizes
+from nmt.models.seq2seq import Block, Limit, Memory, Seq2Seq, State, Vocabulary, check_sizes
 
 
 class TransformerEncoder(nn.Module):
@@ -117,6 +117,10 @@ class Transformer(Seq2Seq):
 
     def cross_attention(self) -> list[nn.Module]:
         return [layer.cross_attention for layer in self._decoder()]
+
+    def blocks(self) -> list[Block]:
+        attentions = [Block(attention, ("keys_values", "queries", "forward")) for attention in self.cross_attention()]
+        return [*map(Block, self.encoder.layers), *attentions, *map(Block, self.decoder_layers)]
 
     def longest_source(self) -> Limit | None:
         return self.encoder.positions.limit()

@@ -1,14 +1,12 @@
 """Checkpoint averaging: the mean of the parameters of several checkpoints of one run (Vaswani et al. 2017, section 6.1)."""
 
-import json
 from collections.abc import Sequence
 
 import torch
-from safetensors.torch import save_model
 from torch import nn
 
 from nmt.errors import UserError
-from nmt.training.checkpoint import AVERAGED, Checkpoint, Checkpoints, written_whole
+from nmt.training.checkpoint import AVERAGED, Checkpoint, Checkpoints
 
 
 def choose(checkpoints: Checkpoints, *, last: int | None, names: object) -> list[Checkpoint]:
@@ -77,13 +75,3 @@ def fill_with_mean(model: nn.Module, checkpoints: Sequence[Checkpoint]) -> None:
                 total += parameter
         for total, parameter in zip(sums, parameters, strict=True):
             parameter.copy_(total / len(checkpoints))
-
-
-def save_averaged(model: nn.Module, directory: Checkpoints, averaged: Sequence[Checkpoint]) -> Checkpoint:
-    """Leave a model as the checkpoint `averaged` of a run, in place of an earlier one."""
-    target = directory.directory / AVERAGED
-    with written_whole(target) as scratch:
-        save_model(model, str(scratch / "model.safetensors"))
-        state = {"averaged": [checkpoint.updates for checkpoint in averaged]}
-        (scratch / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
-    return Checkpoint(target)

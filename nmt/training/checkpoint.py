@@ -6,35 +6,52 @@ import os
 import pickle
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
-from torch import nn
+from safetensors.torch import load_model, save_file
+from torch import Tensor, nn
 
 from nmt.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 AVERAGED = "averaged"
 """The checkpoint that `nmt average` leaves."""
 
+MODEL, EMA = "model.safetensors", "ema.safetensors"
 _MANIFEST = "manifest.json"
 _STEP = re.compile(r"step-\d+")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a checkpoint is to hold, in memory of its own.
+
+    Attributes:
+        weights: for each file, such as `model.safetensors`, the parameters by name.
+        training: everything else that decides what comes next, tensors and plain values only; None where nothing does.
+        state: what `Progress` counts.
+    """
+
+    weights: dict[str, dict[str, Tensor]]
+    training: dict[str, Any] | None
+    state: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint directory, `step-0001000`, that holds
 
-    - `model.safetensors`: the parameters;
-    - `training.pt`: optimizer and random generators, tensors and plain values only;
+    - `model.safetensors`: the parameters, and `ema.safetensors` their exponential moving average where there is one;
+    - `training.pt`: optimizer, gradient scaler and random generators, tensors and plain values only;
+    - `optimizer/`: where training is sharded, the optimizer's tensors, in a file or more a process;
     - `state.json`: what `Progress` counts;
-    - `manifest.json`: the format and the SHA-256 of the other three;
+    - `manifest.json`: the format and the SHA-256 of all other files;
 
     or `averaged`, which training does not continue from: it has no `training.pt`, and its state says what it averages.
     """
@@ -59,36 +76,54 @@ class Checkpoint:
                     f"{self.directory} has checkpoint format {manifest['format']}, but this nmt reads up to {FORMAT}: "
                     "install a newer nmt"
                 )
-            for name in sorted({"model.safetensors", "state.json", *manifest["sha256"]}):
+            for name in {MODEL, "state.json"} | manifest["sha256"].keys():
                 if _hash(self.directory / name) != manifest["sha256"][name]:
                     return f"{self.directory / name} was cut short or altered"
         except (FileNotFoundError, IsADirectoryError) as error:
             return f"{error.filename} is missing"
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
             return f"{self.directory / _MANIFEST} was cut short or altered"
         return None
 
-    def load_model(self, model: nn.Module) -> None:
-        """Fill a model with its parameters.
+    def file_of(self, weights: str) -> str:
+        """The name of the file of `raw` parameters or of their average, `ema`; `auto` is the average where there is one.
 
         Raises:
-            UserError: if the file is damaged or belongs to another model.
+            UserError: for any other word.
+        """
+        if weights not in ("auto", "raw", "ema"):
+            raise UserError(f"weights must be auto, raw or ema, but is {weights!r}")
+        return EMA if weights == "ema" or (weights == "auto" and (self.directory / EMA).exists()) else MODEL
+
+    def load_model(self, model: nn.Module, name: str = MODEL) -> None:
+        """Fill a model with the parameters in one of its files.
+
+        Raises:
+            UserError: if the checkpoint is damaged, has no such file or belongs to another model.
         """
         if problem := self.damage():
             raise UserError(f"{problem}: name another checkpoint with checkpoint=…")
+        path = self.directory / name
+        if not path.exists():
+            raise UserError(f"{path} is not there: only a run with train.ema_decay has averages; set weights=raw")
         try:
-            load_model(model, self.directory / "model.safetensors", strict=True)
+            load_model(model, path, strict=True)
         except (RuntimeError, SafetensorError) as error:
             message = " ".join(str(error).split())  # torch's goes over several lines
-            raise UserError(f"{self.directory / 'model.safetensors'} does not fit the run's config.yaml: {message}") from error
+            raise UserError(f"{path} does not fit the run's config.yaml: {message}") from error
 
     def training(self) -> dict[str, Any]:
-        """Optimizer state and random generators.
+        """Optimizer state, random generators and whatever else is not counted.
 
         Raises:
-            UserError: if the file holds anything but tensors and plain values, which is then not loaded.
+            UserError: if the file holds anything but tensors and plain values, which is then not loaded; or is of an older nmt.
         """
         path = self.directory / "training.pt"
+        if json.loads((self.directory / _MANIFEST).read_text(encoding="utf-8"))["format"] < FORMAT:
+            raise UserError(
+                f"{self.directory} was written by an older nmt: it can be evaluated and translated with, but not continued; "
+                "train in another run_dir"
+            )
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
@@ -157,37 +192,83 @@ class Checkpoints:
         report(f"{problem}: taking the newest intact checkpoint, of update {newest.updates}, for the best")
         return newest
 
-    def save(self, model: nn.Module, training: dict[str, Any], state: dict[str, Any], *, keep: int) -> None:
-        """Write the checkpoint of `state["updates"]`, point the links where the state says, and remove old ones.
+    def begin(self, updates: int) -> Path:
+        """An empty folder in which a checkpoint may grow until `finish` gives it its name."""
+        return self._scratch(f"step-{updates:07d}")
 
-        It is written under another name, flushed to disk and renamed, so that what has its name is whole.
-        """
+    def _scratch(self, name: str) -> Path:
         self.directory.mkdir(parents=True, exist_ok=True)
-        target = self.directory / f"step-{state['updates']:07d}"
-        scratch = self.directory / f".writing-{target.name}"
+        scratch = self.directory / f".writing-{name}"
         shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        return scratch
+
+    def finish(self, scratch: Path, contents: Contents, *, keep: int) -> None:
+        """Write what a checkpoint holds beside what is in its folder already, name it, point the links, remove old ones.
+
+        All of it is flushed to disk before the folder is renamed, so that what has its name is whole.
+
+        Raises:
+            UserError, OSError: if it cannot be written, because the disk is full, for example.
+        """
+        self._write(scratch, self.directory / f"step-{contents.state['updates']:07d}", contents)
+        self.point(contents.state)
+        self._prune(contents.state, keep)
+
+    def save_averaged(self, weights: dict[str, Tensor], of: Sequence[Checkpoint]) -> Checkpoint:
+        """Leave the mean of the parameters of some checkpoints as `averaged`, in place of an earlier one.
+
+        Raises:
+            UserError, OSError: if it cannot be written.
+        """
+        target = self.directory / AVERAGED
+        contents = Contents({MODEL: weights}, None, {"averaged": [checkpoint.updates for checkpoint in of]})
+        self._write(self._scratch(AVERAGED), target, contents)
+        return Checkpoint(target)
+
+    def _write(self, scratch: Path, target: Path, contents: Contents) -> None:
+        """Fill a folder, flush it to disk and give it its name."""
         try:
-            scratch.mkdir()
-            save_model(model, str(scratch / "model.safetensors"))
-            torch.save(training, scratch / "training.pt")
-            (scratch / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
-            sums = {path.name: _hash(path) for path in sorted(scratch.iterdir())}
+            for name, weights in contents.weights.items():
+                save_file(weights, scratch / name, metadata={"format": "pt"})
+            if contents.training is not None:
+                torch.save(contents.training, scratch / "training.pt")
+            (scratch / "state.json").write_text(json.dumps(contents.state, indent=1), encoding="utf-8")
+            files = sorted(path for path in scratch.rglob("*") if path.is_file())
+            sums = {path.relative_to(scratch).as_posix(): _hash(path) for path in files}
             (scratch / _MANIFEST).write_text(json.dumps({"format": FORMAT, "sha256": sums}, indent=1), encoding="utf-8")
-            for path in (*scratch.iterdir(), scratch):
+            for path in (*scratch.rglob("*"), scratch):
                 _flush(path)
-            if target.exists():  # a damaged one, or one from before an interruption
-                shutil.rmtree(target)
-            scratch.rename(target)
+            self._name(scratch, target)
         except (SafetensorError, RuntimeError) as error:  # how the two libraries report a file that cannot be written
             raise UserError(f"the checkpoint cannot be written to {self.directory}: {error}; is the disk full?") from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        self.point(state)
-        self._prune(state["updates"], keep)
+
+    def _name(self, scratch: Path, target: Path) -> None:
+        """Rename a finished checkpoint. One of the same update, from before an interruption, goes only when it is there."""
+        old = self.directory / f".old-{target.name}"
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            target.rename(old)
+        scratch.rename(target)
+        _flush(self.directory)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def clean(self) -> None:
+        """Take away what a kill left unfinished, and give back its name to what a kill left without one."""
+        for old in self.directory.glob(".old-*"):
+            target = self.directory / old.name.removeprefix(".old-")
+            if target.exists():
+                shutil.rmtree(old)
+            else:
+                old.rename(target)
+        for scratch in self.directory.glob(".writing-*"):
+            shutil.rmtree(scratch)
 
     def point(self, state: dict[str, Any]) -> None:
         """Let `last` be the checkpoint of this state, and `best` the best one it knows: a kill may have come between."""
-        for name, updates in (("last", state["updates"]), ("best", state["best_update"])):
+        for name, updates in (("last", state["updates"]), *(("best", best["update"]) for best in state["best"][:1])):
             target = self.directory / f"step-{updates:07d}"
             if target.is_dir():
                 self._link(name, target)
@@ -201,39 +282,62 @@ class Checkpoints:
         scratch.symlink_to(target.name)
         scratch.replace(link)
 
-    def _prune(self, updates: int, keep: int) -> None:
-        """Keep the best and the newest up to `updates`; later ones belong to a future that was given up."""
-        past = [checkpoint for checkpoint in self.all() if checkpoint.updates <= updates]
-        kept = {checkpoint.directory.name for checkpoint in past[-keep:]} | {(self.directory / "best").resolve().name}
+    def _prune(self, state: dict[str, Any], keep: int) -> None:
+        """Keep the best ones and the newest up to this state; later ones belong to a future that was given up."""
+        past = [checkpoint.updates for checkpoint in self.all() if checkpoint.updates <= state["updates"]]
+        kept = {*past[-keep:], *(best["update"] for best in state["best"])}
         for checkpoint in self.all():
-            if checkpoint.directory.name not in kept:
+            if checkpoint.updates not in kept:
                 shutil.rmtree(checkpoint.directory)
 
 
-@contextmanager
-def written_whole(target: Path) -> Iterator[Path]:
-    """A folder to write a checkpoint's files into; with their checksums and flushed to disk it then becomes `target`.
+class CheckpointWriter:
+    """Writes checkpoints in the background, one at a time; what goes wrong is raised at the next one or at the end.
 
-    Raises:
-        UserError: if a library cannot write its file.
+    Args:
+        checkpoints: of the run.
+        keep: newest ones kept, beside the best.
     """
-    scratch = target.with_name(f".writing-{target.name}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        scratch.mkdir(parents=True)
-        yield scratch
-        sums = {path.name: _hash(path) for path in sorted(scratch.iterdir())}
-        (scratch / _MANIFEST).write_text(json.dumps({"format": FORMAT, "sha256": sums}, indent=1), encoding="utf-8")
-        for path in (*scratch.iterdir(), scratch):
-            _flush(path)
-        if target.exists():  # a damaged one, or one from before
-            shutil.rmtree(target)
-        scratch.rename(target)
-        _flush(target.parent)
-    except (SafetensorError, RuntimeError) as error:  # how the libraries report a file that cannot be written
-        raise UserError(f"{target} cannot be written: {error}; is the disk full?") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+
+    def __init__(self, checkpoints: Checkpoints, *, keep: int) -> None:
+        self._checkpoints = checkpoints
+        self._keep = keep
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
+        self._pending: Future[None] | None = None
+
+    def __enter__(self) -> "CheckpointWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._thread.shutdown(wait=True)
+        if kind is None:
+            self.wait()
+
+    def begin(self, updates: int) -> Path:
+        """As `Checkpoints.begin`, after the checkpoint before is on disk."""
+        self.wait()
+        return self._checkpoints.begin(updates)
+
+    def finish(self, scratch: Path, contents: Contents) -> None:
+        """As `Checkpoints.finish`, in the background."""
+        self._pending = self._thread.submit(self._checkpoints.finish, scratch, contents, keep=self._keep)
+
+    def wait(self) -> None:
+        """Until the last checkpoint is on disk."""
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.result()
+
+
+def copied(value: Any) -> Any:
+    """A nested value with every tensor in host memory of its own."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True).contiguous()
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(copied(item) for item in value)
+    return value
 
 
 def _hash(path: Path) -> str:

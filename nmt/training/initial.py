@@ -34,16 +34,18 @@ Rows = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a run begins: a whole checkpoint of another run."""
+    """Where a run begins: a file of weights in a checkpoint of another run."""
 
     run: Run
     checkpoint: Checkpoint
+    weights: str
 
     @property
     def identity(self) -> dict[str, str]:
         """What tells these parameters from all others."""
         manifest = json.loads((self.checkpoint.directory / "manifest.json").read_text(encoding="utf-8"))
-        return {"checkpoint": self.checkpoint.directory.name, "sha256": manifest["sha256"]["model.safetensors"]}
+        name = f"{self.checkpoint.directory.name}/{self.weights}"
+        return {"checkpoint": name, "sha256": manifest["sha256"][self.weights]}
 
     def tokenizer(self, *, sampling: float) -> Tokenizer:
         """The tokenizer of that run, with another strength of subword sampling."""
@@ -69,23 +71,22 @@ def open_origin(config: Config, model: Seq2Seq) -> Origin | None:
     return origin
 
 
-def initial_model(run: Run) -> Seq2Seq:
-    """The model that a run begins with: freshly drawn and, until it has a checkpoint, filled from its origin."""
-    model = run.build_model()
+def fill_from_origin(run: Run, model: Seq2Seq) -> None:
+    """Let the fresh model of a run begin with the parameters of its origin; without one it stays as it is."""
     origin = _find(run.config, run.directory)
     if origin is not None:
         old = origin.run.build_model()
-        origin.checkpoint.load_model(old)
+        origin.checkpoint.load_model(old, origin.weights)
         rows = {side: shared_rows(origin.run.tokenizer, run.tokenizer, side) for side in PIECE_MODULES.values()}
         copy_parameters(old, model, rows)
         _report(run, origin, rows)
-    return model
 
 
 def _find(config: Config, directory: Path) -> Origin | None:
     if config["init_from"] is None:
-        if (asked := config["init_checkpoint"]) != "best":
-            raise UserError(f"init_checkpoint={asked} says where in a run to begin, but init_from=RUN is not set")
+        for key, default in (("init_checkpoint", "best"), ("init_weights", "auto")):
+            if config[key] != default:
+                raise UserError(f"{key}={config[key]} says where in a run to begin, but init_from=RUN is not set")
         return None
     if Checkpoints(directory / "checkpoints").all():
         return None
@@ -94,9 +95,12 @@ def _find(config: Config, directory: Path) -> Origin | None:
         checkpoint = run.checkpoints.find(config["init_checkpoint"])
         if problem := checkpoint.damage():
             raise UserError(f"{problem}: name another checkpoint")
+        weights = checkpoint.file_of(config["init_weights"])
+        if not (checkpoint.directory / weights).exists():
+            raise UserError(f"that run has no averages (train.ema_decay): set init_weights=raw, not {config['init_weights']}")
     except UserError as error:
         raise UserError(f"init_from={config['init_from']} init_checkpoint={config['init_checkpoint']}: {error}") from error
-    return Origin(run, checkpoint)
+    return Origin(run, checkpoint, weights)
 
 
 def _check_tokenizer(config: Config, old: Run) -> None:

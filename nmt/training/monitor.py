@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from nmt.console import console
-from nmt.training.loop import Progress as TrainingProgress
 from nmt.training.loop import Sums
+from nmt.training.progress import Progress as TrainingProgress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,6 +107,20 @@ class RunMonitor:
         for name, value in figures.items():
             if isinstance(value, int | float):
                 self._board.add_scalar(name, value, updates)
+
+
+class Unwatched:
+    """The monitor of a process that leaves watching to another."""
+
+    def update(self, progress: TrainingProgress, sums: Sums, learning_rate: float) -> None:
+        """Nothing."""
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Nothing."""
+        return nullcontext()
+
+    def validation(self, updates: int, figures: dict[str, float], samples: str, pictures: "dict[str, Figure]") -> None:
+        """Nothing."""
 
 
 def _total(values: list[Tensor]) -> float:

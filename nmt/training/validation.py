@@ -1,8 +1,12 @@
 """Validation: dev loss, and dev scores by the very search and metrics that `nmt evaluate` uses."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
 
 from nmt.data.batches import Batch, collate, plan
 from nmt.data.store import SIDES, IdStore
@@ -10,6 +14,8 @@ from nmt.decoding.translator import Translator, evaluating
 from nmt.evaluation.metrics import Score, score
 from nmt.explain.plots import heat_map
 from nmt.explain.record import cross_attention_map
+from nmt.training import distributed
+from nmt.training.precision import autocast
 from nmt.vocabulary import EOS
 
 if TYPE_CHECKING:
@@ -21,16 +27,37 @@ SHOWN = (0, 1)
 
 @dataclass(frozen=True)
 class Validation:
-    """What one validation found: the scores, the translations, and attention pictures of two dev sentences by name."""
+    """What one validation found: dev loss, scores, translations, and attention pictures of two dev sentences by name."""
 
+    loss: float
     scores: dict[str, Score]
     hypotheses: list[str]
     pictures: "dict[str, Figure]"
 
+    @property
+    def bleu(self) -> float:
+        """By which the best validation is chosen."""
+        return self.scores["bleu"].score
 
-def validate(translator: Translator, sources: Sequence[str], references: Sequence[str]) -> Validation:
-    """Translate and score the dev split, and draw what the model looked at in its first sentences."""
-    translations = translator.search(sources)
+    @property
+    def chrf(self) -> float:
+        """What is reported beside it."""
+        return self.scores["chrf"].score
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the dev loss, which is cut at 100."""
+        return math.exp(min(self.loss, 100.0))
+
+    def figures(self, prefix: str) -> dict[str, float]:
+        """Everything that is a number, by name."""
+        named = {"loss": self.loss, "perplexity": self.perplexity} | {name: s.score for name, s in self.scores.items()}
+        return {prefix + name: value for name, value in named.items()}
+
+
+def validate(translator: Translator, sources: Sequence[str], references: Sequence[str], loss: float) -> Validation:
+    """Translate and score the dev split, whose loss is known, and draw what the model looked at in its first sentences."""
+    translations = distributed.shared_out(translator.search, sources)
     hypotheses = [translation.text for translation in translations]
     pictures = {}
     for n in SHOWN:
@@ -38,7 +65,7 @@ def validate(translator: Translator, sources: Sequence[str], references: Sequenc
             picture = attention_picture(translator, sources[n], translations[n].hypotheses[0].ids)
             if picture is not None:
                 pictures[f"attention/dev_{n + 1}"] = picture
-    return Validation(score(hypotheses, references), hypotheses, pictures)
+    return Validation(loss, score(hypotheses, references), hypotheses, pictures)
 
 
 def attention_picture(translator: Translator, source: str, tgt: list[int]) -> "Figure | None":
@@ -58,6 +85,19 @@ def samples(sources: Sequence[str], references: Sequence[str], hypotheses: Seque
     cells = ["| source | reference | translation |", "|---|---|---|"]
     cells += ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
     return "\n".join(cells)
+
+
+@torch.no_grad()
+def dev_loss(trained: nn.Module, batches: Sequence[Batch], precision: str, device: torch.device) -> float:
+    """-log p per target token, in nats, without dropout or smoothing; every process computes a share of the batches."""
+    share = list(batches[distributed.rank() :: distributed.size()])
+    share += [Batch.nothing()] * (-(-len(batches) // distributed.size()) - len(share))
+    total = torch.zeros((), device=device)
+    with evaluating(trained):
+        for batch in share:
+            with autocast(precision, device):
+                total += trained(batch.to(device))[1]
+    return float(distributed.summed(total)) / sum(batch.tokens for batch in batches)
 
 
 def dev_batches(store: IdStore, tokens: int) -> list[Batch]:

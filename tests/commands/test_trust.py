@@ -14,7 +14,8 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Vocabulary
 from nmt.run import Run, read_config
-from nmt.training.checkpoint import Checkpoint
+from nmt.training.checkpoint import MODEL, Checkpoint, Contents
+from nmt.training.state import whole_weights
 
 VOCABULARY = Vocabulary(13, 13, joint=True)
 
@@ -120,9 +121,9 @@ class Bomb:
 
 def test_a_pickle_in_a_checkpoint_runs_nothing(tmp_path: Path, tokenizer: Tokenizer) -> None:
     config = compose("train", ["model=transformer_tiny"])
-    run = Run.create(tmp_path / "run", config, tokenizer, {})
-    model = run.build_model()
-    run.checkpoints.save(model, {"optimizer": {}}, {"updates": 1, "best_update": 1}, keep=1)
+    run = Run.create(tmp_path / "run", config, tokenizer, corpus={}, environment={})
+    contents = Contents({MODEL: whole_weights(run.build_model())}, {"optimizer": {}}, {"updates": 1, "best": [{"update": 1}]})
+    run.checkpoints.finish(run.checkpoints.begin(1), contents, keep=1)
     checkpoint = run.checkpoints.find("best")
     torch.save({"optimizer": Bomb(tmp_path / "owned")}, checkpoint.directory / "training.pt")
     with pytest.raises(UserError, match="more than tensors"):

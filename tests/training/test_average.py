@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from nmt.errors import UserError
-from nmt.training.average import choose, fill_with_mean, save_averaged
-from nmt.training.checkpoint import Checkpoints
+from nmt.training.average import choose, fill_with_mean
+from nmt.training.checkpoint import MODEL, Checkpoint, Checkpoints, Contents
+from nmt.training.state import whole_weights
 
 
 class Tied(nn.Module):
@@ -29,8 +30,16 @@ def model(seed: int, width: int = 4) -> Tied:
 
 
 def save(checkpoints: Checkpoints, updates: int, *, best: int = 20, keep: int = 9, width: int = 4) -> None:
-    state: dict[str, Any] = {"updates": updates, "best_update": best}
-    checkpoints.save(model(updates, width), {"optimizer": {}}, state, keep=keep)
+    write(checkpoints, model(updates, width), updates, best=best, keep=keep)
+
+
+def write(checkpoints: Checkpoints, saved: nn.Module, updates: int, *, best: int, keep: int = 9) -> None:
+    state: dict[str, Any] = {"updates": updates, "best": [{"update": best}]}
+    checkpoints.finish(checkpoints.begin(updates), Contents({MODEL: whole_weights(saved)}, {"optimizer": {}}, state), keep=keep)
+
+
+def save_averaged(saved: nn.Module, checkpoints: Checkpoints, of: list[Checkpoint]) -> Checkpoint:
+    return checkpoints.save_averaged(whole_weights(saved), of)
 
 
 @pytest.fixture
@@ -67,7 +76,7 @@ def test_the_sum_does_not_lose_what_float32_would(tmp_path: Path) -> None:
     for number, value in enumerate([1e8, 1.0, -1e8, 1.0], start=1):
         part = nn.Linear(1, 1, bias=False)
         nn.init.constant_(part.weight, value)
-        made.save(part, {}, {"updates": number, "best_update": number}, keep=9)
+        write(made, part, number, best=number)
     filled = nn.Linear(1, 1, bias=False)
     fill_with_mean(filled, made.all())
     assert filled.weight.item() == 0.5
@@ -108,10 +117,10 @@ def test_a_new_average_takes_the_place_of_an_earlier_one(checkpoints: Checkpoint
 def test_a_failed_write_leaves_the_earlier_average(checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
     save_averaged(model(7), checkpoints, checkpoints.all())
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nmt.training.average.save_model", full)
+    monkeypatch.setattr("nmt.training.checkpoint.save_file", full)
     with pytest.raises(OSError, match="No space left"):
         save_averaged(model(8), checkpoints, checkpoints.all())
     assert checkpoints.find("averaged").damage() is None

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from nmt.errors import UserError
-from nmt.training.checkpoint import Checkpoints
+from nmt.training.checkpoint import MODEL, Checkpoints, Contents
+from nmt.training.state import whole_weights
 
 FILES = ["model.safetensors", "training.pt", "state.json", "manifest.json"]
 
@@ -21,8 +22,10 @@ def model(value: float) -> nn.Linear:
 
 
 def save(checkpoints: Checkpoints, updates: int, best: int, keep: int = 3) -> None:
-    state: dict[str, Any] = {"updates": updates, "best_update": best}
-    checkpoints.save(model(updates), {"optimizer": {"step": torch.tensor(updates)}}, state, keep=keep)
+    state: dict[str, Any] = {"updates": updates, "best": [{"update": best}]}
+    training = {"optimizer": {"step": torch.tensor(updates)}}
+    contents = Contents({MODEL: whole_weights(model(updates))}, training, state)
+    checkpoints.finish(checkpoints.begin(updates), contents, keep=keep)
 
 
 def names(checkpoints: Checkpoints) -> list[int]:
@@ -44,7 +47,7 @@ def test_a_checkpoint_gives_back_what_was_saved(checkpoints: Checkpoints) -> Non
     assert checkpoints.find("last").updates == 30
     assert checkpoints.find("best").updates == 20
     assert checkpoints.find("30").training()["optimizer"]["step"] == 30
-    assert checkpoints.find("10").state() == {"updates": 10, "best_update": 20}
+    assert checkpoints.find("10").state() == {"updates": 10, "best": [{"update": 20}]}
 
 
 def test_an_unknown_checkpoint_lists_those_there_are(checkpoints: Checkpoints) -> None:
@@ -103,7 +106,7 @@ def test_links_that_a_kill_left_behind_are_mended_from_the_state(checkpoints: Ch
     for name, wrong in (("last", "step-0000010"), ("best", "step-0000099")):
         (checkpoints.directory / name).unlink()
         (checkpoints.directory / name).symlink_to(wrong)
-    checkpoints.point({"updates": 30, "best_update": 20})
+    checkpoints.point({"updates": 30, "best": [{"update": 20}]})
     assert (checkpoints.find("last").updates, checkpoints.find("best").updates) == (30, 20)
 
 

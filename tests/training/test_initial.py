@@ -15,7 +15,9 @@ from nmt.data.tokenizer import Tokenizer, train
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 from nmt.run import Run
-from nmt.training.initial import PIECE_MODULES, copy_parameters, initial_model, open_origin, shared_rows
+from nmt.training.checkpoint import EMA, MODEL, Contents
+from nmt.training.initial import PIECE_MODULES, copy_parameters, fill_from_origin, open_origin, shared_rows
+from nmt.training.state import whole_weights
 
 Compose = Callable[..., dict[str, Any]]
 Rows = dict[str, tuple[Tensor, Tensor]]
@@ -130,13 +132,30 @@ def test_pieces_are_shared_by_their_text(tokenizer: Tokenizer, pairs: list[Any],
 TINY = ["model=transformer_tiny", "tokenizer.vocab_size=340"]
 
 
+def created(settings: dict[str, Any], tokenizer: Tokenizer) -> Run:
+    return Run.create(Path(settings["run_dir"]), settings, tokenizer, corpus={}, environment={})
+
+
+def save(run: Run, updates: int, *, best: int, **more: dict[str, Tensor]) -> None:
+    weights = {MODEL: whole_weights(run.build_model())} | {f"{name}.safetensors": values for name, values in more.items()}
+    state = {"updates": updates, "best": [{"update": best}]}
+    run.checkpoints.finish(run.checkpoints.begin(updates), Contents(weights, {}, state), keep=9)
+
+
+def begun(run: Run) -> Seq2Seq:
+    """The model that a run begins with."""
+    model = run.build_model()
+    fill_from_origin(run, model)
+    return model
+
+
 @pytest.fixture
 def old(tmp_path: Path, tokenizer: Tokenizer) -> Run:
     """A run with two checkpoints."""
-    run = Run.create(tmp_path / "old", compose("train", [*TINY, f"run_dir={tmp_path / 'old'}"]), tokenizer, {})
+    run = created(compose("train", [*TINY, f"run_dir={tmp_path / 'old'}"]), tokenizer)
     for updates in (10, 20):
         torch.manual_seed(updates)
-        run.checkpoints.save(run.build_model(), {}, {"updates": updates, "best_update": 10}, keep=9)
+        save(run, updates, best=10)
     return run
 
 
@@ -159,19 +178,19 @@ def test_a_new_run_begins_with_the_best_parameters_or_the_ones_named(old: Run, t
     for number, (checkpoint, updates) in enumerate({"best": "10", "last": "20", "20": "20"}.items()):
         settings = config(old, f"init_checkpoint={checkpoint}", f"run_dir={old.directory.parent / f'new{number}'}")
         origin = opened(settings)
-        assert origin.identity["checkpoint"] == f"step-{updates:0>7}"
+        assert origin.identity["checkpoint"] == f"step-{updates:0>7}/model.safetensors"
         assert origin.tokenizer(sampling=0.0).models == tokenizer.models
-        new = Run.create(Path(settings["run_dir"]), settings, tokenizer, {})
-        torch.testing.assert_close(initial_model(new).state_dict(), weights(old, updates), **EXACT)
+        new = created(settings, tokenizer)
+        torch.testing.assert_close(begun(new).state_dict(), weights(old, updates), **EXACT)
 
 
 def test_a_run_that_has_a_checkpoint_needs_its_origin_no_more(old: Run, tokenizer: Tokenizer) -> None:
     settings = config(old)
-    new = Run.create(Path(settings["run_dir"]), settings, tokenizer, {})
-    new.checkpoints.save(new.build_model(), {}, {"updates": 5, "best_update": 5}, keep=1)
+    new = created(settings, tokenizer)
+    save(new, 5, best=5)
     shutil.rmtree(old.directory)
     assert opened(settings) is None
-    initial_model(new)
+    fill_from_origin(new, new.build_model())
 
 
 def test_the_log_counts_the_shared_pieces(old: Run, pairs: list[Any], caplog: pytest.LogCaptureFixture) -> None:
@@ -179,7 +198,7 @@ def test_the_log_counts_the_shared_pieces(old: Run, pairs: list[Any], caplog: py
     settings = config(old, "tokenizer.vocab_size=320", "init_tokenizer=false", "model.dropout=0.5")
     opened(settings)
     with caplog.at_level("INFO", logger="nmt"):
-        initial_model(Run.create(Path(settings["run_dir"]), settings, other, {}))
+        begun(created(settings, other))
     count = len(set(other.pieces(range(320), "src")) & set(old.tokenizer.pieces(range(340), "src")))
     assert f"step-0000010, which shares {count} of 320 pieces" in caplog.text
     assert "not the same model as there: model.dropout (0.1 → 0.5)" in caplog.text
@@ -190,6 +209,8 @@ def test_the_log_counts_the_shared_pieces(old: Run, pairs: list[Any], caplog: py
     [
         (["init_from=nowhere"], r"init_from=nowhere init_checkpoint=best: nowhere is not a run: it does not exist"),
         (["init_checkpoint=15"], r"init_checkpoint=15: checkpoint=15 is not in .* best, last, 10, 20"),
+        (["init_weights=ema"], r"init_checkpoint=best: that run has no averages \(train\.ema_decay\): set init_weights=raw"),
+        (["init_weights=mean"], r"init_checkpoint=best: weights must be auto, raw or ema, but is 'mean'"),
         (["init_checkpoint=averaged"], r"checkpoint=averaged is not in .*`nmt average` makes averaged"),
         (
             ["init_from=null", "init_checkpoint=last"],
@@ -222,6 +243,19 @@ def test_an_origin_that_does_not_fit_is_named_before_work_starts(old: Run, overr
     assert not Path(settings["run_dir"]).exists()
 
 
+def test_exponential_averages_are_what_a_run_begins_with_unless_raw_weights_are_asked_for(
+    old: Run, tokenizer: Tokenizer
+) -> None:
+    averages = {name: value + 1 for name, value in whole_weights(old.build_model()).items()}
+    save(old, 30, best=30, ema=averages)
+    for kind in ("auto", "ema", "raw"):
+        settings = config(old, f"init_weights={kind}", "init_checkpoint=30", f"run_dir={old.directory.parent / kind}")
+        assert opened(settings).weights == (MODEL if kind == "raw" else EMA)
+        found = whole_weights(begun(created(settings, tokenizer)))
+        expected = averages if kind != "raw" else whole_weights(old.load_model("30", torch.device("cpu"), "raw"))
+        torch.testing.assert_close(found, expected, **EXACT)
+
+
 def test_a_damaged_origin_is_named(old: Run) -> None:
     (old.checkpoints.find("best").directory / "model.safetensors").write_bytes(b"cut")
     with pytest.raises(UserError, match=r"init_from=.*step-0000010.model\.safetensors was cut short or altered: name another"):
@@ -231,8 +265,8 @@ def test_a_damaged_origin_is_named(old: Run) -> None:
 
 def test_what_was_two_matrices_cannot_become_one(tmp_path: Path, tokenizer: Tokenizer) -> None:
     settings = compose("train", [*TINY, "model.tied=none", f"run_dir={tmp_path / 'old'}"])
-    run = Run.create(tmp_path / "old", settings, tokenizer, {})
-    run.checkpoints.save(run.build_model(), {}, {"updates": 1, "best_update": 1}, keep=1)
+    run = created(settings, tokenizer)
+    save(run, 1, best=1)
     with pytest.raises(UserError, match=r"two matrices, .* which are one here; keys that differ: model\.tied \(none → all\)"):
         opened(config(run))
 
@@ -240,6 +274,6 @@ def test_what_was_two_matrices_cannot_become_one(tmp_path: Path, tokenizer: Toke
 def test_what_was_one_matrix_may_become_two(old: Run, tokenizer: Tokenizer) -> None:
     settings = config(old, "model.tied=none")
     opened(settings)
-    model = initial_model(Run.create(Path(settings["run_dir"]), settings, tokenizer, {}))
+    model = begun(created(settings, tokenizer))
     assert model.output.weight is not model.tgt_embedding.weight
     torch.testing.assert_close(model.state_dict(), weights(old, "best"), **EXACT)

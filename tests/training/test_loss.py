@@ -24,6 +24,7 @@ from nmt.models.seq2seq import Vocabulary
 from nmt.models.transformer import Transformer
 from nmt.training.loop import Trainer
 from nmt.training.loss import CHUNK, TrainedModel, cross_entropy
+from nmt.training.validation import dev_loss
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
 
@@ -161,7 +162,7 @@ def test_batches_accumulated_in_one_update_equal_one_big_batch(make: Callable[[]
     accumulated, at_once = trainer(make, clip_norm=clip_norm), trainer(make, clip_norm=clip_norm)
     before = [parameter.detach().clone() for parameter in at_once.trained.parameters()]
     for _ in range(2):  # a second update shows gradients that were not cleared
-        sums, expected = accumulated.update(parts), at_once.update([whole])
+        sums, expected = accumulated.update(parts, 1), at_once.update([whole], 1)
     for name in ("loss", "nll", "gradient_norm"):
         torch.testing.assert_close(getattr(sums, name), getattr(expected, name), **EXACT)
     assert sums.tokens == expected.tokens == 23
@@ -183,7 +184,7 @@ def test_the_mean_loss_of_validation_weighs_every_token_alike_and_leaves_out_dro
     *parts, whole = batches()
     validating = trainer(with_dropout)
     model = validating.trained.model
-    validating.trained.train()
-    mean = validating.mean_nll(iter(parts))
+    validating.trained.eval()
+    mean = dev_loss(validating.trained, parts, "fp32", torch.device("cpu"))
     logits = model.project(model(whole.src, whole.tgt_in, whole.src_mask)).flatten(0, 1)[whole.positions]
     assert mean == pytest.approx(F.cross_entropy(logits, whole.targets).item(), rel=1e-6)

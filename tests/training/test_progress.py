@@ -4,7 +4,7 @@ import pytest
 
 from nmt.config import TrainSettings
 from nmt.data.batches import Position
-from nmt.training.loop import Progress
+from nmt.training.progress import Best, Progress
 
 
 def test_best_is_the_highest_bleu_and_ties_go_to_the_lower_loss() -> None:
@@ -15,7 +15,7 @@ def test_best_is_the_highest_bleu_and_ties_go_to_the_lower_loss() -> None:
         progress.updates = number
         judged.append(progress.judge(bleu, loss, scheduled=True))
     assert judged == [True, False, False, True, False, True]
-    assert (progress.best_bleu, progress.best_loss, progress.best_update) == (11.0, 4.0, 5)
+    assert progress.best == [Best(5, 11.0, 4.0)]
 
 
 def test_patience_counts_validations_since_the_best() -> None:
@@ -36,7 +36,6 @@ def test_a_validation_that_only_the_end_brought_does_not_try_patience() -> None:
     progress.judge(10.0, 1.0, scheduled=True)
     progress.judge(9.0, 1.0, scheduled=False)
     assert progress.bad_validations == 0
-    assert progress.history == [1.0]
 
 
 def test_training_stops_at_the_asked_for_update_or_epoch() -> None:
@@ -52,7 +51,5 @@ def test_the_epoch_is_that_of_the_last_update(position: Position, epoch: int) ->
 
 
 def test_progress_survives_its_state() -> None:
-    progress = Progress(
-        updates=7, position=Position(2, 3), tokens=99, seconds=1.5, best_bleu=12.25, bad_validations=1, history=[2.5]
-    )
+    progress = Progress(updates=7, position=Position(2, 3), tokens=99, seconds=1.5, best=[Best(5, 12.25, 1.5)], history=[1.5])
     assert Progress.from_state(progress.as_state()) == progress
