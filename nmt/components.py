@@ -23,7 +23,7 @@ from nmt.models.patterns import Pattern
 from nmt.models.positions import Positions
 from nmt.models.scores import HeadScore, Score
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
-from nmt.training.optimizers import check_step, parameter_groups
+from nmt.training.optimizers import check_sharding, check_step, parameter_groups
 from nmt.training.schedules import Schedule
 
 Spec = Mapping[str, Any]
@@ -50,10 +50,18 @@ def build_optimizer(spec: Spec, model: torch.nn.Module) -> torch.optim.Optimizer
     return optimizer
 
 
-def check_optimizer(spec: Spec, device: torch.device) -> None:
-    """Raise `UserError` if the optimizer that a config describes cannot train on a device: it takes a step there."""
+def check_optimizer(spec: Spec, device: torch.device, *, sharded: bool = False) -> None:
+    """Raise `UserError` if the optimizer that a config describes cannot train on a device: it takes a step there.
+
+    Args:
+        spec: the config's `optimizer`.
+        device: of the training.
+        sharded: whether each process will have a part of every parameter.
+    """
     try:
         check_step(partial(build_optimizer, spec), device)
+        if sharded:
+            check_sharding(build_optimizer(spec, torch.nn.Linear(1, 1)))
     except UserError:
         raise
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:

@@ -95,7 +95,8 @@ def _prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepare
     size = config["tokenizer"]["vocab_size"]
     with torch.device("meta"):  # sizes that do not fit are found before any text is read
         model = build_model(config["model"], Vocabulary(size, size, config["tokenizer"]["joint"]))
-    check_optimizer(config["optimizer"], device)
+    sharded = config["train"]["parallel"] == "fsdp" and distributed.size() > 1
+    check_optimizer(config["optimizer"], device, sharded=sharded)
     origin = open_origin(config, model)
     if config["train"]["gradient_checkpointing"]:
         recompute_blocks(model)

@@ -6,6 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+UNSHARDED = ("Adafactor", "Rprop")
+"""Optimizers that do what torch cannot do with parameters of which each process has a part."""
+
 Groups = list[Tensor] | list[dict[str, Any]]
 
 
@@ -48,3 +51,12 @@ def check_step(build: Callable[[nn.Module], torch.optim.Optimizer], device: torc
         raise ValueError(f"optimizer ({name}) cannot take a step: {str(error).splitlines()[0]}") from error
     if not all(parameter.isfinite().all() for parameter in probe.parameters()):
         raise ValueError(f"optimizer ({name}): one step with these settings makes parameters that are no numbers: lower its lr")
+
+
+def check_sharding(optimizer: torch.optim.Optimizer) -> None:
+    """Raise `ValueError` if an optimizer cannot work where each process has a part of every parameter."""
+    name = type(optimizer).__name__
+    if name in UNSHARDED:
+        raise ValueError(f"optimizer ({name}) cannot work on sharded parameters: choose another one, or train.parallel=ddp")
+    if name == "SGD" and optimizer.defaults["fused"]:
+        raise ValueError(f"optimizer ({name}) cannot be fused on sharded parameters: set optimizer.fused=false")

@@ -174,3 +174,18 @@ def test_without_weight_decay_parameters_keep_the_order_of_the_model(compose_mod
 def test_an_optimizer_that_cannot_train_is_refused_with_the_reason(spec: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         check_optimizer(spec, CPU)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_cannot_work_on_sharded_parameters_is_refused_for_them_only(name: str) -> None:
+    check_optimizer(spec_of(name), CPU)
+    refusals = {"adafactor": "train\\.parallel=ddp", "rprop": "train\\.parallel=ddp", "sgd": "set optimizer\\.fused=false"}
+    if name in refusals:
+        with pytest.raises(UserError, match=rf"on sharded parameters: .*{refusals[name]}"):
+            check_optimizer(spec_of(name), CPU, sharded=True)
+    else:
+        check_optimizer(spec_of(name), CPU, sharded=True)
+
+
+def test_plain_sgd_may_be_sharded() -> None:
+    check_optimizer(spec_of("sgd", "optimizer.fused=false"), CPU, sharded=True)
