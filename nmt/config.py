@@ -55,6 +55,8 @@ class TrainSettings:
     keep: int = free(3)  # newest checkpoints kept, beside …
     keep_best: int = free(1)  # … so many of the best
     max_non_finite: int = free(5)  # updates in a row with a loss or gradient that is not finite before training stops
+    histograms: bool = free(False)  # draw parameters and gradients at every validation
+    profile: bool = free(False)  # leave a trace of a few updates, and a table of where their time went
     label_smoothing: float = 0.1
     clip_norm: float | None = 1.0  # largest gradient norm; null: none
     ema_decay: float | None = None  # of an exponential moving average of the parameters, such as 0.999; null: none

@@ -1,23 +1,38 @@
 """Where messages go: stderr, and a run's train.log."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
+from nmt.errors import naming
+
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 log = logging.getLogger("nmt")
 
 
+BESIDE_A_BAR = {"beside_a_bar": False}
+"""For `log.info(…, extra=…)`: a line that the console needs only where it cannot show a progress bar."""
+
+
 class _ToConsole(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        console.print(record.getMessage(), markup=False)
+        if getattr(record, "beside_a_bar", True) or not console.is_interactive:
+            console.print(record.getMessage(), markup=False)
+
+
+class _ToFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        with naming(Path(self.baseFilename)):
+            raise  # what cannot be written, such as on a full disk, ends the command
 
 
 def say_on_console() -> None:
     """Show what `log` says on stderr."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # or torch's profiler adds lines of its own; read when torch is imported
     log.setLevel(logging.INFO)
     log.propagate = False
     if not any(isinstance(handler, _ToConsole) for handler in log.handlers):
@@ -27,11 +42,12 @@ def say_on_console() -> None:
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
     """While it is open, what `log` says is also appended to a file, with the time."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _ToFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S"))
     log.addHandler(handler)
     try:
         yield
     finally:
         log.removeHandler(handler)
-        handler.close()
+        with naming(path):
+            handler.close()

@@ -1,6 +1,9 @@
-"""The error that a user can mend, and ends that come from outside."""
+"""The error that a user can mend, and what comes from outside: ends, and errors of the system."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -32,3 +35,13 @@ class Interrupted(KeyboardInterrupt):
 
     def __str__(self) -> str:
         return f"ended by {signal.Signals(self.number).name}{self.what and ' '}{self.what}"
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the system, such as a full disk, name the file that it is about."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise

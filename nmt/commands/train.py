@@ -29,6 +29,7 @@ from nmt.training.averages import Averages
 from nmt.training.budget import device_budget
 from nmt.training.checkpoint import Checkpoint, CheckpointWriter
 from nmt.training.faults import SCALING, BadUpdates
+from nmt.training.hparams import write_final, write_hparams
 from nmt.training.initial import fill_from_origin, open_origin
 from nmt.training.lengths import check_dev, check_lengths
 from nmt.training.loop import Trainer
@@ -38,9 +39,10 @@ from nmt.training.precision import check_device
 from nmt.training.progress import Progress
 from nmt.training.randomness import seed_everything
 from nmt.training.recompute import recompute_blocks
+from nmt.training.samples import samples
 from nmt.training.signals import Signals
 from nmt.training.state import Restored, fill, restore, save, whole_weights
-from nmt.training.validation import Validation, dev_batches, dev_loss, samples, validate
+from nmt.training.validation import Validation, dev_batches, dev_loss, validate
 
 log = logging.getLogger("nmt")
 
@@ -202,7 +204,7 @@ def _train(run: Run, prepared: Prepared, device: torch.device, signals: Signals)
     spared = SCALING if settings.precision == "fp16" else 0
     with (
         signals.noted(),
-        _watched(run, progress, settings) as monitor,
+        _watched(run, prepared, progress, trainer, model) as monitor,
         CheckpointWriter(run.checkpoints, keep=settings.keep) as writer,
     ):
         validation = _validation(run, prepared, trainer, model, progress, monitor, signals)
@@ -218,6 +220,7 @@ def _train(run: Run, prepared: Prepared, device: torch.device, signals: Signals)
             signals=signals,
             bad=BadUpdates(run.directory, run.tokenizer, most=settings.max_non_finite, spared=spared),
         )
+        monitor.event("stop", reason=reason)
     log.info(f"stopped after {progress.updates:,} updates: {reason}")
     return progress
 
@@ -298,16 +301,25 @@ def _validation(
     return validation
 
 
-def _watched(run: Run, progress: Progress, settings: TrainSettings) -> AbstractContextManager[RunMonitor | Unwatched]:
+def _watched(
+    run: Run, prepared: Prepared, progress: Progress, trainer: Trainer, model: Seq2Seq
+) -> AbstractContextManager[RunMonitor | Unwatched]:
     """The first process is watched for all of them."""
     if distributed.rank() > 0:
         return nullcontext(Unwatched())
-    return RunMonitor(run.directory, updates=progress.updates, total=settings.max_updates, log_every=settings.log_every)
+    write_hparams(run.directory, run.config)
+    settings, epoch_tokens = trainer.settings, int(prepared.train.lengths["tgt"].sum()) + len(prepared.train)
+    monitor = RunMonitor(run.directory, settings, updates=progress.updates, epoch_tokens=epoch_tokens, device=trainer.device)
+    if settings.histograms:
+        monitor.draw_histograms(model, trainer.optimizer)
+    return monitor
 
 
 def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.device) -> None:
     """Score the best checkpoint on the test split and say what came of the run."""
     parameters = sum(p.numel() for p in run.build_model().parameters())
+    speed = progress.tokens / max(progress.update_seconds, 1e-9)
+    final = {"final/dev_bleu": progress.best_bleu, "final/parameters": parameters, "final/target_tokens_per_second": speed}
     rows = [
         ("model", model_name(run.config)),
         ("parameters", f"{parameters:,}"),
@@ -322,12 +334,14 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
             run.translator(checkpoint=str(run.checkpoints.best_intact(log.warning).updates), device=str(device)),
         )
         log.info(f"test BLEU {scores['bleu'].score:.2f}  chrF {scores['chrf'].score:.2f}")
+        final |= {f"final/test_{key}": value.score for key, value in scores.items()}
         rows += [
             (f"test {name}", f"{scores[key].score:.2f}\n{scores[key].signature}")
             for key, name in (("bleu", "BLEU"), ("chrf", "chrF"))
         ]
+    write_final(run.directory, progress.updates, final)
     rows += [
-        ("target tokens/s", f"{progress.tokens / max(progress.update_seconds, 1e-9):,.0f}"),
+        ("target tokens/s", f"{speed:,.0f}"),
         ("time", f"{progress.seconds / 60:.1f} min, validation included"),
         ("run", str(run.directory)),
     ]

@@ -27,9 +27,14 @@ def prefers_onednn() -> bool:
     return cpuinfo.is_file() and "GenuineIntel" not in cpuinfo.read_text(encoding="utf-8", errors="replace")
 
 
+def _by_onednn(x: Tensor) -> bool:
+    """Whether a product with x is to go there; what `torch.compile` traces is its own affair."""
+    return x.dtype == torch.float32 and x.device.type == "cpu" and not torch.compiler.is_compiling() and prefers_onednn()
+
+
 def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     """a bᵀ + bias of (…, I), (O, I) and (O,), without a gradient: what autograd functions are made of."""
-    if a.dtype == torch.float32 == b.dtype and a.device.type == "cpu" and a.numel() and prefers_onednn():
+    if _by_onednn(a) and a.dtype == b.dtype and a.numel():
         y: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
         return y
     return F.linear(a, b, bias)
@@ -37,7 +42,7 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x Wᵀ + b (…, O) of (…, I), (O, I) and (O,), with gradients."""
-    if x.dtype != torch.float32 or x.device.type != "cpu" or not prefers_onednn() or torch.is_autocast_enabled("cpu"):
+    if not _by_onednn(x) or torch.is_autocast_enabled("cpu"):
         return F.linear(x, weight, bias)
     if not torch.is_grad_enabled():
         return product(x, weight, bias)

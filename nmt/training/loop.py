@@ -44,6 +44,7 @@ class Sums:
     finite: Tensor  # whether loss and gradient were: else the update was not applied
     tokens: int  # real target tokens
     padding: float  # share of padding among source and target positions
+    waiting: float = 0.0  # seconds that the loop waited for the batches
 
 
 @dataclass
@@ -120,8 +121,10 @@ class Trainer:
 
             update_begun = time.perf_counter()
             batches, position = next(updates)
+            waiting = time.perf_counter() - update_begun
             rate = self.set_rate(progress.updates + 1, progress.history)
             sums = self.update(batches, progress.updates + 1)
+            sums.waiting = waiting
             progress.advance(position, sums.tokens)
             bad.note(progress, sums.finite, batches)
             monitor.update(progress, sums, rate)

@@ -79,14 +79,6 @@ def attention_picture(translator: Translator, source: str, tgt: list[int]) -> "F
     return heat_map(weights, tokenizer.pieces([*src, EOS], "src"), tokenizer.pieces([*tgt, EOS], "tgt"))
 
 
-def samples(sources: Sequence[str], references: Sequence[str], hypotheses: Sequence[str], count: int = 5) -> str:
-    """The first sentences of a split as a Markdown table."""
-    rows = zip(sources[:count], references[:count], hypotheses[:count], strict=True)
-    cells = ["| source | reference | translation |", "|---|---|---|"]
-    cells += ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
-    return "\n".join(cells)
-
-
 @torch.no_grad()
 def dev_loss(trained: nn.Module, batches: Sequence[Batch], precision: str, device: torch.device) -> float:
     """-log p per target token, in nats, without dropout or smoothing; every process computes a share of the batches."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from nmt.errors import UserError
-from nmt.training.checkpoint import MODEL, Checkpoints, Contents
+from nmt.training.checkpoint import FORMAT, MODEL, Checkpoints, CheckpointWriter, Contents, copied
 from nmt.training.state import whole_weights
 
 FILES = ["model.safetensors", "training.pt", "state.json", "manifest.json"]
@@ -144,3 +144,72 @@ def test_a_damaged_best_checkpoint_is_replaced_by_the_newest_intact_one(checkpoi
     assert checkpoints.best_intact(told.append).updates == 30
     assert "step-0000020" in told[0]
     assert "update 30" in told[0]
+
+
+def contents(updates: int, best: int) -> Contents:
+    state: dict[str, Any] = {"updates": updates, "best": [{"update": best}]}
+    return Contents({MODEL: whole_weights(model(updates))}, {"optimizer": {}}, state)
+
+
+def test_what_the_background_could_not_write_is_raised_at_the_next_checkpoint_or_at_the_end(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nmt.training.checkpoint.torch.save", full)
+    with CheckpointWriter(checkpoints, keep=3) as writer:
+        writer.finish(writer.begin(40), contents(40, best=20))
+        with pytest.raises(OSError, match="No space left"):
+            writer.begin(50)
+    with pytest.raises(OSError, match="No space left"), CheckpointWriter(checkpoints, keep=3) as writer:
+        writer.finish(writer.begin(40), contents(40, best=20))
+    assert names(checkpoints) == [10, 20, 30]
+
+
+def test_a_checkpoint_is_what_training_was_when_it_was_asked_for(tmp_path: Path) -> None:
+    trained = model(1.0)
+    with CheckpointWriter(Checkpoints(tmp_path), keep=3) as writer:
+        scratch = writer.begin(1)
+        asked = Contents(
+            {MODEL: whole_weights(trained)}, copied({"optimizer": {"m": trained.weight}}), {"updates": 1, "best": []}
+        )
+        writer.finish(scratch, asked)
+        nn.init.constant_(trained.weight, 2.0)  # training has gone on
+    loaded = model(0)
+    found = Checkpoints(tmp_path).find("1")
+    found.load_model(loaded)
+    assert loaded.weight.eq(1).all()
+    assert found.training()["optimizer"]["m"].eq(1).all()
+
+
+def test_so_many_of_the_best_are_kept_as_the_state_knows(checkpoints: Checkpoints) -> None:
+    state: dict[str, Any] = {"updates": 40, "best": [{"update": 20}, {"update": 10}]}
+    checkpoints.finish(checkpoints.begin(40), Contents({MODEL: whole_weights(model(4))}, {}, state), keep=1)
+    assert names(checkpoints) == [10, 20, 40]
+    assert checkpoints.find("best").updates == 20
+
+
+def test_a_kill_between_two_names_loses_nothing(checkpoints: Checkpoints) -> None:
+    directory = checkpoints.directory
+    (directory / "step-0000030").rename(directory / ".old-step-0000030")  # its successor had not come yet
+    (directory / ".writing-step-0000030").mkdir()
+    shutil.copytree(directory / "step-0000020", directory / ".old-step-0000020")  # its successor had
+    checkpoints.clean()
+    assert names(checkpoints) == [10, 20, 30]
+    assert not [path for path in directory.iterdir() if path.name.startswith(".")]
+    assert checkpoints.find("30").damage() is None
+
+
+def test_a_checkpoint_of_the_same_update_takes_the_place_of_the_one_before(checkpoints: Checkpoints) -> None:
+    checkpoints.finish(checkpoints.begin(30), contents(30, best=30), keep=3)
+    assert names(checkpoints) == [10, 20, 30]
+    assert checkpoints.find("best").updates == 30
+
+
+def test_a_checkpoint_of_an_older_nmt_can_be_used_but_not_continued(checkpoints: Checkpoints) -> None:
+    path = checkpoints.directory / "step-0000030" / "manifest.json"
+    path.write_text(path.read_text().replace(f'"format": {FORMAT}', '"format": 1'))
+    checkpoints.find("30").load_model(model(0))
+    with pytest.raises(UserError, match="older nmt: it can be evaluated"):
+        checkpoints.find("30").training()
