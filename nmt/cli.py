@@ -15,6 +15,7 @@ COMMANDS = {
     "train": ("text to a trained, scored model; continues a run", "nmt train model=luong run_dir=runs/luong"),
     "evaluate": ("translate a split of a run's corpus and score it", "nmt evaluate runs/luong split=test"),
     "translate": ("translate lines of text", 'nmt translate runs/luong text="The dog sleeps."'),
+    "average": ("average a run's last checkpoints, and score that beside them", "nmt average runs/luong last=3"),
 }
 
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*=|~")
@@ -23,7 +24,7 @@ OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*=|~")
 TAKES_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--package", "-p", "--info", "-i"}
 """Hydra's own flags that are followed by a value."""
 
-PATH_KEYS = {"run", "run_dir", "input", "output", "reference", "paths.cache"}
+PATH_KEYS = {"run", "run_dir", "init_from", "input", "output", "reference", "paths.cache"}
 PATH_KEYS |= {"data.train", "data.dev", "data.test", "data.name"}
 """Keys whose values are paths: any may be typed; `null`, a list [a, b] and a quoted value keep their meaning."""
 
@@ -205,5 +206,8 @@ def _one_line(command: str, overrides: list[str], error: Exception) -> str:
         hint = f"did you mean {near[0]}? " if near else ""
         return f"there is no key {unknown[1]}: {hint}nmt {command} --cfg job shows them all"
     lines = [line.strip() for line in str(error).split("Config search path:")[0].split("\n")]
+    if error.__cause__ is not None:  # such as: Value 'x' of type 'str' could not be converted to Integer
+        reason = str(error.__cause__).partition("\n")[0]
+        lines.append(f"({reason})")
     useful = [line for line in lines if line and not line.startswith(("See https", "To append", "full_key", "object_type"))]
     return " ".join(useful)

@@ -8,7 +8,7 @@ import importlib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,8 @@ from nmt.models.patterns import Pattern
 from nmt.models.positions import Positions
 from nmt.models.scores import HeadScore, Score
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
+from nmt.training.optimizers import check_sharding, check_step, parameter_groups
+from nmt.training.schedules import Schedule
 
 Spec = Mapping[str, Any]
 
@@ -40,20 +42,49 @@ def build_model(spec: Spec, vocabulary: Vocabulary) -> Seq2Seq:
 
 
 def build_optimizer(spec: Spec, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """The optimizer that a config's `optimizer` describes, over the parameters of a model."""
-    optimizer: torch.optim.Optimizer = _build(spec, "optimizer", list(model.parameters()))
+    """The optimizer that a config's `optimizer` describes, over the parameters of a model; only matrices decay."""
+    target = _target(spec, "optimizer")
+    preset = inspect.signature(target).parameters.get("weight_decay")
+    weight_decay = _keywords(spec, "optimizer", target).get("weight_decay", preset.default if preset else 0.0)
+    optimizer: torch.optim.Optimizer = _build(spec, "optimizer", parameter_groups(model, weight_decay=weight_decay))
     return optimizer
 
 
-def build_schedule(spec: Spec) -> Callable[[int], float]:
-    """The schedule that a config's `schedule` describes: number of the update, from 1, to a factor."""
-    schedule: Callable[..., float] = _target(spec, "schedule")
-    keywords = _keywords(spec, "schedule", schedule)
+def check_optimizer(spec: Spec, device: torch.device, *, sharded: bool = False) -> None:
+    """Raise `UserError` if the optimizer that a config describes cannot train on a device: it takes a step there.
+
+    Args:
+        spec: the config's `optimizer`.
+        device: of the training.
+        sharded: whether each process will have a part of every parameter.
+    """
     try:
-        schedule(1, **keywords)
+        check_step(partial(build_optimizer, spec), device)
+        if sharded:
+            check_sharding(build_optimizer(spec, torch.nn.Linear(1, 1)))
+    except UserError:
+        raise
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        raise UserError(_named("optimizer", error)) from error
+
+
+def build_schedule(spec: Spec) -> Schedule:
+    """The schedule that a config's `schedule` describes, whatever it looks at."""
+    function = _target(spec, "schedule")
+    parameters = inspect.signature(function).parameters.values()
+    keywords = _keywords(spec, "schedule", function)
+    if given := [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY and p.name in keywords]:
+        raise UserError(f"schedule.{given[0]} is what training tells {function.__name__}, not a key")
+    watches = any(p.name == "history" for p in parameters)
+
+    def schedule(update: int, history: Sequence[float] = ()) -> float:
+        return float(function(update, history, **keywords) if watches else function(update, **keywords))
+
+    try:
+        schedule(1)
     except (TypeError, ValueError) as error:
         raise UserError(str(error)) from error
-    return partial(schedule, **keywords)
+    return schedule
 
 
 def _is_subclass(parent: type) -> Callable[[Any], bool]:
@@ -87,8 +118,13 @@ def _build(spec: Spec, key: str, *arguments: Any) -> Any:
     except UserError:
         raise
     except (ValueError, RuntimeError, TypeError, IndexError, OverflowError) as error:  # values that do not fit
-        words = str(error).split("\n")[0]  # of the part, without torch's own trace
-        raise UserError(words if key in words else f"{key}: {words}") from error
+        raise UserError(_named(key, error)) from error
+
+
+def _named(key: str, error: Exception) -> str:
+    """The first line of an error of a part, without torch's own trace, and the key that it is about."""
+    words = str(error).split("\n")[0]
+    return words if key in words else f"{key}: {words}"
 
 
 def _target(spec: Spec, key: str) -> Any:
@@ -146,6 +182,9 @@ def _check_type(value: Any, annotation: Any, key: str) -> None:
     else:
         accepted = (annotation,)
     accepted = tuple(kind for kind in accepted if kind is not torch.Tensor)  # no config holds one
+    if len(accepted) == 1 and typing.get_origin(accepted[0]) is tuple:
+        _check_items(value, typing.get_args(accepted[0]), key)
+        return
     plain = {int, float, str, bool, type(None)}
     if not accepted or not set(accepted) <= plain:
         return  # lists, tensors and the like explain themselves where they are used
@@ -153,3 +192,10 @@ def _check_type(value: Any, annotation: Any, key: str) -> None:
     if not fits:
         wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in accepted)
         raise UserError(f"{key} must be {wanted}, but is {value!r}")
+
+
+def _check_items(value: Any, kinds: tuple[Any, ...], key: str) -> None:
+    if not isinstance(value, list | tuple) or (Ellipsis not in kinds and len(value) != len(kinds)):
+        raise UserError(f"{key} must be a list of {len(kinds)} values, but is {value!r}")
+    for number, (item, kind) in enumerate(zip(value, kinds, strict=False)):
+        _check_type(item, kind, f"{key}[{number}]")

@@ -96,6 +96,10 @@ class TrainConfig:
     seed: int = 1
     device: str = free("auto")  # auto, cpu, cuda or cuda:N
     resume: str = free("auto")  # auto continues the run in run_dir, never asks for a new folder
+    init_from: str | None = None  # a run whose parameters this one begins with (fine-tuning); null: fresh ones
+    init_checkpoint: str = "best"  # of init_from: best, last, averaged or a number of updates
+    init_weights: str = "auto"  # of init_from: raw, or ema; auto: ema where there are some
+    init_tokenizer: bool = True  # keep the tokenizer of init_from; false: learn one from this corpus
     data: Any = MISSING
     model: Any = MISSING
     optimizer: Any = MISSING
@@ -124,7 +128,7 @@ class RunConfig:
     """What every command takes that opens a run."""
 
     run: Any = MISSING  # a run directory
-    checkpoint: str = "best"  # best, last or a number of updates
+    checkpoint: str = "best"  # best, last, averaged or a number of updates
     weights: str = "auto"  # raw, or ema for the averages of train.ema_decay; auto: ema where there are some
     device: str = "auto"
     threads: int | None = None
@@ -150,7 +154,21 @@ class TranslateConfig(RunConfig):
     output: str | None = None  # a file; null is standard output
 
 
-SCHEMAS = {"train": TrainConfig, "evaluate": EvaluateConfig, "translate": TranslateConfig}
+@dataclass
+class AverageConfig:
+    """Everything that `nmt average` takes."""
+
+    run: Any = MISSING  # a run directory
+    last: int | None = None  # so many of the newest checkpoints; null: all that the run has kept
+    checkpoints: Any = None  # these instead: a list of numbers of updates, best, last
+    evaluate: bool = True  # score dev with the averaged parameters, and with those of best and last
+    data: dict[str, Any] = field(default_factory=dict)  # changes to the run's data, such as data.dev=OTHER/dev
+    device: str = "auto"
+    threads: int | None = None
+    decode: DecodeOverrides = field(default_factory=DecodeOverrides)
+
+
+SCHEMAS = {"train": TrainConfig, "evaluate": EvaluateConfig, "translate": TranslateConfig, "average": AverageConfig}
 
 
 def register() -> None:

@@ -26,7 +26,7 @@ from nmt.config import DecodeSettings, TokenizerSettings, check_decode_settings,
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
-from nmt.training.checkpoint import EMA, MODEL, Checkpoints
+from nmt.training.checkpoint import Checkpoints
 
 if TYPE_CHECKING:
     from nmt.decoding.translator import Translator
@@ -88,19 +88,16 @@ class Run:
         """The run's model with the parameters of a checkpoint, in evaluation mode.
 
         Args:
-            checkpoint: `best`, `last` or a number of updates.
+            checkpoint: `best`, `last`, `averaged` or a number of updates.
             device: where it shall be.
             weights: `raw`, `ema` (the averages of train.ema_decay) or `auto`: ema where there are some.
 
         Raises:
             UserError: if there is no such checkpoint, or it is damaged or without averages.
         """
-        if weights not in ("auto", "raw", "ema"):
-            raise UserError(f"weights must be auto, raw or ema, but is {weights!r}")
         found = self.checkpoints.find(checkpoint)
-        averaged = weights == "ema" or (weights == "auto" and (found.directory / EMA).exists())
         model = self.build_model()
-        found.load_model(model, EMA if averaged else MODEL)
+        found.load_model(model, found.file_of(weights))
         return model.to(device).eval()
 
     def translator(

@@ -30,7 +30,7 @@ def main(config: Config) -> float:
         name = config["split"]
         if name not in ("dev", "test"):
             raise UserError(f"split must be dev or test, but is {name!r}; any other text: input=FILE reference=FILE")
-        sources, references = read_split(build_corpus(_only(name, run.config["data"] | config["data"])), name)
+        sources, references = read_split(build_corpus(only_split(name, run.config["data"] | config["data"])), name)
     if not sources:
         raise UserError(f"{config['input']} is empty")
     if len(sources) != len(references):
@@ -43,7 +43,7 @@ def main(config: Config) -> float:
     return scores["bleu"].score
 
 
-def _only(split: str, data: Config) -> Config:
+def only_split(split: str, data: Config) -> Config:
     """The data without paths of other splits: they need not be there."""
     return {key: None if key in ("train", "dev", "test") and key != split else value for key, value in data.items()}
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nmt.commands.evaluate import evaluate_split, read_split
-from nmt.components import build_corpus, build_model, build_optimizer, build_schedule
+from nmt.components import build_corpus, build_model, build_optimizer, build_schedule, check_optimizer
 from nmt.config import TrainSettings, check_settings
 from nmt.console import logged_to
 from nmt.data.batches import TrainingData
@@ -39,6 +40,7 @@ from nmt.training.budget import device_budget
 from nmt.training.checkpoint import Checkpoint, CheckpointWriter
 from nmt.training.faults import SCALING, BadUpdates
 from nmt.training.hparams import write_final, write_hparams
+from nmt.training.initial import fill_from_origin, open_origin
 from nmt.training.lengths import check_dev, check_lengths
 from nmt.training.loop import Trainer
 from nmt.training.loss import TrainedModel
@@ -107,7 +109,9 @@ def _prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepare
     size = config["tokenizer"]["vocab_size"]
     with torch.device("meta"):  # sizes that do not fit are found before any text is read
         model = build_model(config["model"], Vocabulary(size, size, config["tokenizer"]["joint"]))
-        build_optimizer(config["optimizer"], model)
+    sharded = config["train"]["parallel"] == "fsdp" and distributed.size() > 1
+    check_optimizer(config["optimizer"], device, sharded=sharded)
+    origin = open_origin(config, model)
     if config["train"]["gradient_checkpointing"]:
         recompute_blocks(model)
     corpus = build_corpus(config["data"])
@@ -117,11 +121,15 @@ def _prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepare
     if not exists and directory.is_dir() and any(directory.iterdir()):
         raise UserError(f"run_dir={directory} holds files but is not a run: choose a folder that is new or empty")
     texts = _read_small_splits(corpus)
-    fingerprints = {split: corpus.fingerprint(split) for split in corpus.splits()}
+    made_of: dict[str, Any] = {"fingerprints": {split: corpus.fingerprint(split) for split in corpus.splits()}}
+    if origin is not None:
+        made_of["init_from"] = origin.identity
     if exists:
-        _check_same(directory, config, fingerprints)
+        _check_same(directory, config, made_of)
         run = Run.open(directory)
         tokenizer = run.tokenizer
+    elif origin is not None and config["init_tokenizer"]:
+        tokenizer = origin.tokenizer(sampling=config["tokenizer"]["sampling"])
     else:
         tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
     stores = {split: open_store(corpus, split, tokenizer, cache) for split in ("train", "dev")}
@@ -141,7 +149,7 @@ def _prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepare
     if not exists:
         build_model(config["model"], vocabulary)  # sizes that are too large for any memory show before there is a run
         environment_now = environment(device, distributed.size())
-        run = Run.create(directory, config, tokenizer, corpus={"fingerprints": fingerprints}, environment=environment_now)
+        run = Run.create(directory, config, tokenizer, corpus=made_of, environment=environment_now)
     elif distributed.rank() == 0:
         run.write_config(config)
     return run, corpus, Prepared(data, stores["train"], stores["dev"], *texts["dev"])
@@ -168,7 +176,7 @@ def _read_small_splits(corpus: Corpus) -> dict[str, tuple[list[str], list[str]]]
     return {split: read_split(corpus, split) for split in corpus.splits() if split != "train"}
 
 
-def _check_same(directory: Path, config: Config, fingerprints: dict[str, str]) -> None:
+def _check_same(directory: Path, config: Config, made_of: dict[str, Any]) -> None:
     if config["resume"] == "never":
         raise UserError(f"run_dir={directory} holds a run already: choose another folder, or resume=auto to continue it")
     stored = read_config(directory)
@@ -176,10 +184,13 @@ def _check_same(directory: Path, config: Config, fingerprints: dict[str, str]) -
         config["train"]["tokens_per_batch"] = stored["train"]["tokens_per_batch"]
     found = differences(stored, config)
     try:
-        old = json.loads((directory / "corpus.json").read_text(encoding="utf-8"))["fingerprints"]
+        saved = json.loads((directory / "corpus.json").read_text(encoding="utf-8"))
+        old, new = saved["fingerprints"], made_of["fingerprints"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{directory / 'corpus.json'} is missing or damaged: start anew in another run_dir") from error
-    found += [f"the text of data.{split}" for split in ("train", "dev") if old.get(split) != fingerprints.get(split)]
+    found += [f"the text of data.{split}" for split in ("train", "dev") if old.get(split) != new.get(split)]
+    if "init_from" in made_of and saved.get("init_from") != made_of["init_from"]:
+        found.append("the parameters of init_from")
     if found:
         raise UserError(
             f"run_dir={directory} belongs to another configuration: {', '.join(found)}; "
@@ -194,6 +205,8 @@ def _train(run: Run, prepared: Prepared, device: torch.device, signals: Signals)
     checkpoint = _newest(run)
     if checkpoint is not None:
         checkpoint.load_model(model)
+    else:
+        fill_from_origin(run, model)
     trainer = _new_trainer(run.config, model, settings, device)
     now = environment(device, distributed.size())
     restored = None if checkpoint is None else _restore(run, checkpoint, trainer, now)

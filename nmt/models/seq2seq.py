@@ -61,9 +61,14 @@ class Seq2Seq(nn.Module, ABC):
     """A model of p(target | source) that emits one target piece at a time.
 
     Attributes:
-        output: the last affine map, features to logits; training fuses it with the loss.
+        src_embedding: a row per source piece.
+        tgt_embedding: a row per target piece; it may be the same module.
+        output: the last affine map, features to logits, with a row per target piece; training fuses it with the loss.
+            Nothing else in a model has the size of a vocabulary.
     """
 
+    src_embedding: nn.Embedding
+    tgt_embedding: nn.Embedding
     output: nn.Linear
 
     @abstractmethod

@@ -6,7 +6,7 @@ import os
 import pickle
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,9 @@ from torch import Tensor, nn
 from nmt.errors import UserError
 
 FORMAT = 2
+AVERAGED = "averaged"
+"""The checkpoint that `nmt average` leaves."""
+
 MODEL, EMA = "model.safetensors", "ema.safetensors"
 _MANIFEST = "manifest.json"
 _STEP = re.compile(r"step-\d+")
@@ -31,12 +34,12 @@ class Contents:
 
     Attributes:
         weights: for each file, such as `model.safetensors`, the parameters by name.
-        training: everything else that decides what comes next, tensors and plain values only.
+        training: everything else that decides what comes next, tensors and plain values only; None where nothing does.
         state: what `Progress` counts.
     """
 
     weights: dict[str, dict[str, Tensor]]
-    training: dict[str, Any]
+    training: dict[str, Any] | None
     state: dict[str, Any]
 
 
@@ -48,7 +51,9 @@ class Checkpoint:
     - `training.pt`: optimizer, gradient scaler and random generators, tensors and plain values only;
     - `optimizer/`: where training is sharded, the optimizer's tensors, in a file or more a process;
     - `state.json`: what `Progress` counts;
-    - `manifest.json`: the format and the SHA-256 of all other files.
+    - `manifest.json`: the format and the SHA-256 of all other files;
+
+    or `averaged`, which training does not continue from: it has no `training.pt`, and its state says what it averages.
     """
 
     directory: Path
@@ -71,7 +76,7 @@ class Checkpoint:
                     f"{self.directory} has checkpoint format {manifest['format']}, but this nmt reads up to {FORMAT}: "
                     "install a newer nmt"
                 )
-            for name in {MODEL, "training.pt", "state.json"} | manifest["sha256"].keys():
+            for name in {MODEL, "state.json"} | manifest["sha256"].keys():
                 if _hash(self.directory / name) != manifest["sha256"][name]:
                     return f"{self.directory / name} was cut short or altered"
         except (FileNotFoundError, IsADirectoryError) as error:
@@ -79,6 +84,16 @@ class Checkpoint:
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
             return f"{self.directory / _MANIFEST} was cut short or altered"
         return None
+
+    def file_of(self, weights: str) -> str:
+        """The name of the file of `raw` parameters or of their average, `ema`; `auto` is the average where there is one.
+
+        Raises:
+            UserError: for any other word.
+        """
+        if weights not in ("auto", "raw", "ema"):
+            raise UserError(f"weights must be auto, raw or ema, but is {weights!r}")
+        return EMA if weights == "ema" or (weights == "auto" and (self.directory / EMA).exists()) else MODEL
 
     def load_model(self, model: nn.Module, name: str = MODEL) -> None:
         """Fill a model with the parameters in one of its files.
@@ -94,7 +109,8 @@ class Checkpoint:
         try:
             load_model(model, path, strict=True)
         except (RuntimeError, SafetensorError) as error:
-            raise UserError(f"{path} does not fit the run's config.yaml: {error}") from error
+            message = " ".join(str(error).split())  # torch's goes over several lines
+            raise UserError(f"{path} does not fit the run's config.yaml: {message}") from error
 
     def training(self) -> dict[str, Any]:
         """Optimizer state, random generators and whatever else is not counted.
@@ -131,15 +147,16 @@ class Checkpoints:
         return [Checkpoint(path) for path in sorted(self.directory.glob("step-*")) if _STEP.fullmatch(path.name)]
 
     def find(self, name: str) -> Checkpoint:
-        """The checkpoint called `last`, `best` or by its number of updates.
+        """The checkpoint called `last`, `best`, `averaged` or by its number of updates.
 
         Raises:
             UserError: if there is none.
         """
-        path = self.directory / (name if name in ("last", "best") else f"step-{name:0>7}")
+        path = self.directory / (name if name in ("last", "best", AVERAGED) else f"step-{name:0>7}")
         if not path.is_dir():
             there = ", ".join(str(checkpoint.updates) for checkpoint in self.all()) or "none"
-            raise UserError(f"checkpoint={name} is not in {self.directory}; those there are: best, last, {there}")
+            makes = " (`nmt average` makes averaged)" if name == AVERAGED else ""
+            raise UserError(f"checkpoint={name} is not in {self.directory}; those there are: best, last, {there}{makes}")
         return Checkpoint(path.resolve())
 
     def newest_intact(self, report: Callable[[str], None]) -> Checkpoint | None:
@@ -177,8 +194,11 @@ class Checkpoints:
 
     def begin(self, updates: int) -> Path:
         """An empty folder in which a checkpoint may grow until `finish` gives it its name."""
+        return self._scratch(f"step-{updates:07d}")
+
+    def _scratch(self, name: str) -> Path:
         self.directory.mkdir(parents=True, exist_ok=True)
-        scratch = self.directory / f".writing-step-{updates:07d}"
+        scratch = self.directory / f".writing-{name}"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         return scratch
@@ -191,13 +211,29 @@ class Checkpoints:
         Raises:
             UserError, OSError: if it cannot be written, because the disk is full, for example.
         """
-        state = contents.state
-        target = self.directory / f"step-{state['updates']:07d}"
+        self._write(scratch, self.directory / f"step-{contents.state['updates']:07d}", contents)
+        self.point(contents.state)
+        self._prune(contents.state, keep)
+
+    def save_averaged(self, weights: dict[str, Tensor], of: Sequence[Checkpoint]) -> Checkpoint:
+        """Leave the mean of the parameters of some checkpoints as `averaged`, in place of an earlier one.
+
+        Raises:
+            UserError, OSError: if it cannot be written.
+        """
+        target = self.directory / AVERAGED
+        contents = Contents({MODEL: weights}, None, {"averaged": [checkpoint.updates for checkpoint in of]})
+        self._write(self._scratch(AVERAGED), target, contents)
+        return Checkpoint(target)
+
+    def _write(self, scratch: Path, target: Path, contents: Contents) -> None:
+        """Fill a folder, flush it to disk and give it its name."""
         try:
             for name, weights in contents.weights.items():
                 save_file(weights, scratch / name, metadata={"format": "pt"})
-            torch.save(contents.training, scratch / "training.pt")
-            (scratch / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+            if contents.training is not None:
+                torch.save(contents.training, scratch / "training.pt")
+            (scratch / "state.json").write_text(json.dumps(contents.state, indent=1), encoding="utf-8")
             files = sorted(path for path in scratch.rglob("*") if path.is_file())
             sums = {path.relative_to(scratch).as_posix(): _hash(path) for path in files}
             (scratch / _MANIFEST).write_text(json.dumps({"format": FORMAT, "sha256": sums}, indent=1), encoding="utf-8")
@@ -208,8 +244,6 @@ class Checkpoints:
             raise UserError(f"the checkpoint cannot be written to {self.directory}: {error}; is the disk full?") from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        self.point(state)
-        self._prune(state, keep)
 
     def _name(self, scratch: Path, target: Path) -> None:
         """Rename a finished checkpoint. One of the same update, from before an interruption, goes only when it is there."""
@@ -223,7 +257,7 @@ class Checkpoints:
 
     def clean(self) -> None:
         """Take away what a kill left unfinished, and give back its name to what a kill left without one."""
-        for old in self.directory.glob(".old-step-*"):
+        for old in self.directory.glob(".old-*"):
             target = self.directory / old.name.removeprefix(".old-")
             if target.exists():
                 shutil.rmtree(old)

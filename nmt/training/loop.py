@@ -1,7 +1,7 @@
 """The training loop, from any position on."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,6 +18,7 @@ from nmt.training.averages import Averages
 from nmt.training.faults import BadUpdates, is_out_of_memory, out_of_memory
 from nmt.training.precision import autocast
 from nmt.training.progress import Progress
+from nmt.training.schedules import Schedule
 from nmt.training.signals import Signals
 
 
@@ -53,7 +54,7 @@ class Trainer:
     Attributes:
         trained: what is called with a batch: the model with its loss, wrapped as many devices want it.
         optimizer: over its parameters.
-        schedule: number of the update, from 1, to a factor on the learning rate.
+        schedule: number of the update, from 1, and the dev losses so far, to a factor on the learning rate.
         settings: `train.…`.
         device: where it runs.
         averages: of the parameters, where they are asked for.
@@ -61,7 +62,7 @@ class Trainer:
 
     trained: nn.Module
     optimizer: torch.optim.Optimizer
-    schedule: Callable[[int], float]
+    schedule: Schedule
     settings: TrainSettings
     device: torch.device
     averages: Averages | None = None
@@ -121,7 +122,7 @@ class Trainer:
             update_begun = time.perf_counter()
             batches, position = next(updates)
             waiting = time.perf_counter() - update_begun
-            rate = self.set_rate(progress.updates + 1)
+            rate = self.set_rate(progress.updates + 1, progress.history)
             sums = self.update(batches, progress.updates + 1)
             sums.waiting = waiting
             progress.advance(position, sums.tokens)
@@ -169,8 +170,8 @@ class Trainer:
             self.optimizer.step()
         self.optimizer.zero_grad()
 
-    def set_rate(self, update: int) -> float:
-        """Set the learning rate of an update, and say it."""
+    def set_rate(self, update: int, history: Sequence[float] = ()) -> float:
+        """Set the learning rate of an update, given the dev losses so far, and say it."""
         for group, peak in zip(self.optimizer.param_groups, self._peak_rates, strict=True):
-            group["lr"] = peak * self.schedule(update)
+            group["lr"] = peak * self.schedule(update, history)
         return float(self.optimizer.param_groups[0]["lr"])

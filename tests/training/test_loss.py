@@ -151,7 +151,7 @@ def trainer(make: Callable[[], nn.Module], **settings: object) -> Trainer:
     torch.manual_seed(1)
     trained = TrainedModel(make(), smoothing=0.1)
     optimizer = torch.optim.SGD(trained.parameters(), lr=0.5)
-    return Trainer(trained, optimizer, lambda _: 1.0, TrainSettings(**settings), torch.device("cpu"))
+    return Trainer(trained, optimizer, lambda *_: 1.0, TrainSettings(**settings), torch.device("cpu"))
 
 
 @pytest.mark.usefixtures("float64")

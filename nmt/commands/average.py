@@ -1,0 +1,90 @@
+"""`nmt average`: the mean of several checkpoints of a run, scored beside the best and the last."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from nmt.commands.evaluate import only_split, read_split
+from nmt.components import build_corpus
+from nmt.config import check_decode_settings
+from nmt.errors import UserError
+from nmt.evaluation.metrics import Score, as_json, score
+from nmt.run import Config, Run, choose_device, use_threads
+from nmt.training.average import choose, fill_with_mean
+from nmt.training.checkpoint import AVERAGED, EMA
+from nmt.training.state import whole_weights
+
+log = logging.getLogger("nmt")
+RAW = ("best", "last")
+"""The checkpoints that the average is compared with."""
+
+
+def main(config: Config) -> float | None:
+    """Average checkpoints of a run; returns the dev BLEU of the average, if it is evaluated."""
+    check_decode_settings(config["decode"])
+    use_threads(config["threads"])
+    choose_device(config["device"])
+    run = Run.open(Path(config["run"]))
+    chosen = choose(run.checkpoints, last=config["last"], names=config["checkpoints"])
+    texts = _checked_dev(run, config) if config["evaluate"] else None
+    model = run.build_model()
+    fill_with_mean(model, chosen)
+    averaged = run.checkpoints.save_averaged(whole_weights(model), chosen)
+    updates = [checkpoint.updates for checkpoint in chosen]
+    log.info(f"averaged the checkpoints of updates {', '.join(map(str, updates))} into {averaged.directory}")
+    if texts is None:
+        return None
+    scores = _scores(run, config, *texts)
+    _report(run, scores, updates)
+    return scores[AVERAGED]["bleu"].score
+
+
+def _checked_dev(run: Run, config: Config) -> tuple[list[str], list[str]]:
+    """Sources and references of dev, after the checkpoints to compare with have proved whole."""
+    try:
+        for name in RAW:
+            if problem := run.checkpoints.find(name).damage():
+                raise UserError(problem)
+        return read_split(build_corpus(only_split("dev", run.config["data"] | config["data"])), "dev")
+    except UserError as error:
+        raise UserError(f"{error} (evaluate=false averages without scores)") from error
+
+
+def _scores(run: Run, config: Config, sources: list[str], references: list[str]) -> dict[str, dict[str, Score]]:
+    """Dev scores by row: the averaged parameters, the raw ones of `best` and `last`, and their exponential averages if any."""
+    rows = {name: (name, "raw") for name in (AVERAGED, *RAW)}
+    rows |= {f"{name}, ema": (name, "ema") for name in RAW if (run.checkpoints.find(name).directory / EMA).exists()}
+    known: dict[tuple[Path, str], dict[str, Score]] = {}  # best and last may be one checkpoint
+    scores = {}
+    for row, (name, weights) in rows.items():
+        key = run.checkpoints.find(name).directory, weights
+        if key not in known:
+            translator = run.translator(checkpoint=name, device=config["device"], weights=weights, decode=config["decode"])
+            known[key] = score([translation.text for translation in translator.search(sources)], references)
+        scores[row] = known[key]
+    return scores
+
+
+def _report(run: Run, scores: dict[str, dict[str, Score]], averaged: list[int]) -> None:
+    """Print the scores, and leave them in the run."""
+    raw = {name: [run.checkpoints.find(name).updates] for name in RAW}
+    updates = {row: averaged if row == AVERAGED else raw[row.partition(",")[0]] for row in scores}
+    table = Table()
+    for heading in ("checkpoint", "updates", "dev BLEU", "dev chrF"):
+        table.add_column(heading)
+    for name, found in scores.items():
+        figures = [f"{found[metric].score:.2f}" for metric in ("bleu", "chrf")]
+        table.add_row(name, ", ".join(map(str, updates[name])), *figures)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    for metric in ("bleu", "chrf"):
+        console.print(scores[AVERAGED][metric].signature, markup=False)
+    content: dict[str, Any] = {name: {"updates": updates[name], **as_json(found)} for name, found in scores.items()}
+    path = run.directory / "evaluation" / "average.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    log.info(f"the scores are in {path}")
