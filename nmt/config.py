@@ -84,6 +84,7 @@ class TrainConfig:
     """Everything that `nmt train` takes."""
 
     run_dir: str | None = free(None)  # null: runs/ and the name of the model
+    sweep_dir: str | None = free(None)  # with -m; null: sweeps/ and the names of the experiment and of the keys typed
     seed: int = 1
     device: str = free("auto")  # auto, cpu, cuda or cuda:N
     resume: str = free("auto")  # auto continues the run in run_dir, never asks for a new folder
@@ -140,7 +141,15 @@ class TranslateConfig(RunConfig):
     output: str | None = None  # a file; null is standard output
 
 
-SCHEMAS = {"train": TrainConfig, "evaluate": EvaluateConfig, "translate": TranslateConfig}
+@dataclass
+class ReportConfig:
+    """Everything that `nmt report` takes."""
+
+    run: Any = MISSING  # sweep folders and runs: one or a list
+    output: str | None = None  # folder for table.md, table.csv and plot.png; null: the sweep folder, where one is given
+
+
+SCHEMAS = {"train": TrainConfig, "evaluate": EvaluateConfig, "translate": TranslateConfig, "report": ReportConfig}
 
 
 def register() -> None:

@@ -16,12 +16,16 @@ class _ToConsole(logging.Handler):
         console.print(record.getMessage(), markup=False)
 
 
-def say_on_console() -> None:
-    """Show what `log` says on stderr."""
+def say_on_console(*, only: str | None = None) -> None:
+    """Show what `log` says on stderr: everything, or beside warnings only what one of the loggers below it says."""
     log.setLevel(logging.INFO)
     log.propagate = False
     if not any(isinstance(handler, _ToConsole) for handler in log.handlers):
         log.addHandler(_ToConsole())
+    if only is not None:
+        for handler in log.handlers:
+            if isinstance(handler, _ToConsole):
+                handler.filters = [lambda record: record.levelno >= logging.WARNING or record.name == only]
 
 
 @contextmanager

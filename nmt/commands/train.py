@@ -22,6 +22,7 @@ from nmt.data.store import IdStore, open_store
 from nmt.data.tokenizer import cached_tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
+from nmt.result import result_of, write_result
 from nmt.run import Config, Run, choose_device, differences, read_config, use_threads
 from nmt.training.lengths import check_dev, check_lengths
 from nmt.training.loop import Progress, Trainer
@@ -53,6 +54,10 @@ class Prepared:
 def main(config: Config) -> float:
     """Train, or continue, the run in `run_dir`; returns the best dev BLEU."""
     check_settings(config)
+    if config["sweep_dir"] is not None:
+        raise UserError(
+            f"sweep_dir={config['sweep_dir']} is for the runs of a sweep: add -m, or set run_dir=DIR for this one run"
+        )
     config["run_dir"] = config["run_dir"] or f"runs/{model_name(config)}"
     settings = TrainSettings(**config["train"])
     use_threads(settings.threads)
@@ -214,6 +219,7 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
         ("updates", f"{progress.updates:,} (best: {progress.best_update:,})"),
         ("dev BLEU", f"{progress.best_bleu:.2f}"),
     ]
+    test = None
     if "test" in corpus.splits():
         scores = evaluate_split(
             run,
@@ -222,12 +228,16 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
             run.translator(checkpoint=str(run.checkpoints.best_intact(log.warning).updates), device=str(device)),
         )
         log.info(f"test BLEU {scores['bleu'].score:.2f}  chrF {scores['chrf'].score:.2f}")
+        test = {key: value.score for key, value in scores.items()}
         rows += [
             (f"test {name}", f"{scores[key].score:.2f}\n{scores[key].signature}")
             for key, name in (("bleu", "BLEU"), ("chrf", "chrF"))
         ]
+    settings = TrainSettings(**run.config["train"])
+    result = result_of(progress, settings, model=model_name(run.config), parameters=parameters, test=test)
+    write_result(run.directory, result)
     rows += [
-        ("target tokens/s", f"{progress.tokens / max(progress.update_seconds, 1e-9):,.0f}"),
+        ("target tokens/s", f"{result['target_tokens_per_second']:,.0f}"),
         ("time", f"{progress.seconds / 60:.1f} min, validation included"),
         ("run", str(run.directory)),
     ]
