@@ -70,7 +70,7 @@ class Row:
 
 
 def significance(first: Mapping[int, Translations], other: Mapping[int, Translations]) -> float | str:
-    """The p-value of sacreBLEU's paired approximate randomization test of BLEU (Riezler and Maxwell 2005), or why there is none.
+    """The p-value of sacreBLEU's paired approximate randomization test of BLEU (Riezler, Maxwell 2005), or why there is none.
 
     Runs are paired by their seed, and the translations of all common seeds are one after the other: every trial swaps the two
     translations of a sentence with probability 1/2, for each seed anew. It tells whether these very runs differ; what other

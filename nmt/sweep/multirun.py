@@ -52,12 +52,10 @@ def sweep(command_line: Sequence[str], *, train: Train, report: Report) -> int:
     failures = state.failures()
     for name, reason in failures.items():
         log.error(f"failed: {name}: {reason}")
-    if problem and not failures:
-        log.error(problem)
-    if failures or problem:
-        log.error(
-            f"the same command tries them again; what they said last is in {state.directory / 'failed'}" if failures else ""
-        )
+    if failures:
+        log.error(f"the same command tries what failed again; tracebacks are in {state.directory / 'failed'}")
+    elif problem:
+        log.error(f"the sweep ended early ({problem}); the same command continues it")
     return 1 if failures or problem else 0
 
 
@@ -68,7 +66,9 @@ def _hydra(flags: Any) -> Iterator[Any]:
     from hydra._internal.utils import create_config_search_path
     from hydra.core.config_search_path import SearchPathQuery
     from hydra.core.global_hydra import GlobalHydra
+    from hydra.version import setbase
 
+    setbase("1.3")
     path = create_config_search_path(flags.config_path or str(config_directory()))
     if flags.config_dir is not None:
         if not Path(flags.config_dir).is_dir():

@@ -1,10 +1,10 @@
 """What a sweep will do, found out and checked before its first run begins."""
 
 import itertools
+import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,15 @@ def make_plan(hydra: Any, config_name: str, overrides: Sequence[str]) -> Plan:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    master = hydra.compose_config(config_name=config_name, overrides=list(overrides), run_mode=RunMode.MULTIRUN)
+    overrides = [*overrides, *_own_defaults(hydra, config_name, overrides)]
+    master = hydra.compose_config(config_name=config_name, overrides=overrides, run_mode=RunMode.MULTIRUN)
     sweeper: Any = OmegaConf.to_container(master.hydra.sweeper, resolve=False)
     launcher = str(master.hydra.launcher._target_)
-    check_plugins(launcher, str(sweeper["_target_"]))
+    if launcher.endswith(".SlurmLauncher") and shutil.which("srun") is None:
+        raise UserError(
+            "hydra/launcher=submitit_slurm needs SLURM, but this machine has no srun: type the command on a login node "
+            "of the cluster, or take hydra/launcher=joblib on this machine"
+        )
     typed = list(master.hydra.overrides.task)
     params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
     swept, constants = _parsed(hydra, [*params, *typed])
@@ -70,6 +75,22 @@ def make_plan(hydra: Any, config_name: str, overrides: Sequence[str]) -> Plan:
         _check(hydra.config_loader.load_sweep_config(master, lines), Path(folder), job, names)
     added = [] if master.sweep_dir else [f"sweep_dir={folder}"]
     return Plan([*overrides, *added], Path(folder), names, None if searches else len(jobs), launcher, sweeper)
+
+
+def _own_defaults(hydra: Any, config_name: str, overrides: Sequence[str]) -> list[str]:
+    """The choices of configs/sweep that go with the launcher, sweeper and sampler of a command line."""
+    from hydra.errors import MissingConfigException
+    from hydra.types import RunMode
+
+    try:
+        master = hydra.compose_config(config_name=config_name, overrides=list(overrides), run_mode=RunMode.MULTIRUN)
+    except MissingConfigException as error:
+        if plugin := re.search(r"'(hydra/(?:launcher/(?:joblib|submitit)|sweeper/optuna)\w*)'", str(error)):
+            raise UserError(f"{plugin[1]} is not installed: pip install nmt[sweep]") from error
+        raise
+    pairs = {"hydra/launcher": "sweep/launcher", "hydra/sweeper": "sweep/sweeper", "hydra/sweeper/sampler": "sweep/sampler"}
+    chosen = {ours: master.hydra.runtime.choices.get(group) for group, ours in pairs.items()}
+    return [f"{ours}={name}" for ours, name in chosen.items() if name in hydra.config_loader.get_group_options(ours)]
 
 
 def _check(config: Any, folder: Path, job: list[str], constants: Collection[str]) -> None:
@@ -99,25 +120,6 @@ def check_single(hydra_config: Any) -> None:
         raise UserError(f"this experiment is a sweep over {keys}: add -m")
 
 
-def check_plugins(launcher: str, sweeper: str) -> None:
-    """Raise `UserError` if the class of a launcher or sweeper cannot work here."""
-    for target in (launcher, sweeper):
-        if target.startswith("hydra_plugins.") and not _installed(target):
-            raise UserError(f"{target.rpartition('.')[2]} is not installed: pip install nmt[sweep]")
-    if launcher.endswith(".SlurmLauncher") and shutil.which("srun") is None:
-        raise UserError(
-            "hydra/launcher=submitit_slurm needs SLURM, but this machine has no srun: type the command on a login node "
-            "of the cluster, or take hydra/launcher=joblib on this machine"
-        )
-
-
-def _installed(target: str) -> bool:
-    try:
-        return find_spec(target.rpartition(".")[0]) is not None
-    except ModuleNotFoundError:
-        return False
-
-
 def _parsed(hydra: Any, overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The overrides by key, those that vary and those that do not; a later one of a key wins."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -139,7 +141,7 @@ def _grid(swept: Mapping[str, Any]) -> list[list[str]]:
     """The overrides of every run of a grid."""
     for key, override in swept.items():
         if not override.is_discrete_sweep():
-            raise UserError(f"{key}={override.get_value_element_as_str()} has no end of values: add hydra/sweeper=optuna")
+            raise UserError(f"{override.input_line} has no end of values: only a search takes it, hydra/sweeper=optuna")
     return [list(values) for values in itertools.product(*(_values(override) for override in swept.values()))]
 
 
