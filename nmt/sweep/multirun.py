@@ -47,6 +47,7 @@ def sweep(command_line: Sequence[str], *, train: Train, report: Report) -> int:
         state.begin()
         job = Job(train, plan.sweep_dir, plan.constants, plan.total, os.getpid())
         problem = _launch(hydra, flags.config_name or "train", plan, job, state)
+    _say_best(state.directory / "optimization_results.yaml", plan.sweep_dir)
     if any(plan.sweep_dir.glob("*/result.json")):
         report({"run": str(plan.sweep_dir), "output": None})
     failures = state.failures()
@@ -57,6 +58,17 @@ def sweep(command_line: Sequence[str], *, train: Train, report: Report) -> int:
     elif problem:
         log.error(f"the sweep ended early ({problem}); the same command continues it")
     return 1 if failures or problem else 0
+
+
+def _say_best(written: Path, sweep_dir: Path) -> None:
+    """Put what a search found beside its runs, and say it."""
+    from omegaconf import OmegaConf
+
+    if written.exists():
+        results: Any = OmegaConf.load(written)
+        written.replace(sweep_dir / "best.yaml")
+        best = " ".join(f"{key}={value}" for key, value in (results.get("best_params") or {}).items())
+        log.info(f"best of the search, in {sweep_dir / 'best.yaml'}: {best}")
 
 
 @contextmanager
@@ -83,14 +95,9 @@ def _hydra(flags: Any) -> Iterator[Any]:
 
 def _launch(hydra: Any, config_name: str, plan: Plan, job: Job, state: SweepState) -> str | None:
     """Let Hydra's sweeper and launcher do the work; returns what went wrong beside single runs, if anything."""
-    overrides = list(plan.overrides)
-    if plan.sweeper.get("storage"):
-        from nmt.sweep.study import trials_to_go
-
-        overrides.append(f"hydra.sweeper.n_trials={trials_to_go(plan.sweeper)}")
     try:
         with _winding_down(plan.launcher, state):
-            hydra.multirun(config_name=config_name, task_function=job, overrides=overrides)
+            hydra.multirun(config_name=config_name, task_function=job, overrides=plan.overrides)
     except Exception as error:
         # A launcher lost a process, or a search has no score to choose from. The runs have said what happened to them.
         if state.asked_to_stop() is None:

@@ -11,6 +11,7 @@ from typing import Any
 from nmt.errors import UserError
 from nmt.sweep.job import check_config
 from nmt.sweep.slugs import name_of, slug, swept_settings
+from nmt.sweep.study import prepare_search
 
 MOST_CHECKED = 200
 """Configs of a search space that are composed beforehand; a grid's are composed all."""
@@ -21,12 +22,11 @@ class Plan:
     """What a sweep varies and where it goes.
 
     Attributes:
-        overrides: the command line, with `sweep_dir`.
+        overrides: the command line, with what it leaves to us.
         sweep_dir: where the runs go.
         constants: keys that do not vary.
         total: number of runs, or None where a search decides.
-        launcher: name of its class, such as `BasicLauncher`.
-        sweeper: its settings.
+        launcher: its class, such as `hydra._internal.core_plugins.basic_launcher.BasicLauncher`.
     """
 
     overrides: list[str]
@@ -34,7 +34,6 @@ class Plan:
     constants: frozenset[str]
     total: int | None
     launcher: str
-    sweeper: dict[str, Any]
 
 
 def make_plan(hydra: Any, config_name: str, overrides: Sequence[str]) -> Plan:
@@ -73,8 +72,10 @@ def make_plan(hydra: Any, config_name: str, overrides: Sequence[str]) -> Plan:
     for job in jobs:
         lines = [*(override.input_line for override in constants.values()), *job]
         _check(hydra.config_loader.load_sweep_config(master, lines), Path(folder), job, names)
-    added = [] if master.sweep_dir else [f"sweep_dir={folder}"]
-    return Plan([*overrides, *added], Path(folder), names, None if searches else len(jobs), launcher, sweeper)
+    overrides += [] if master.sweep_dir else [f"sweep_dir={folder}"]
+    if str(sweeper["_target_"]).endswith(".OptunaSweeper"):
+        overrides += prepare_search(sweeper)
+    return Plan(overrides, Path(folder), names, None if searches else len(jobs), launcher)
 
 
 def _own_defaults(hydra: Any, config_name: str, overrides: Sequence[str]) -> list[str]:
@@ -139,7 +140,7 @@ def _default_name(master: Any, typed: Mapping[str, Any]) -> str:
 
 def _grid(swept: Mapping[str, Any]) -> list[list[str]]:
     """The overrides of every run of a grid."""
-    for key, override in swept.items():
+    for override in swept.values():
         if not override.is_discrete_sweep():
             raise UserError(f"{override.input_line} has no end of values: only a search takes it, hydra/sweeper=optuna")
     return [list(values) for values in itertools.product(*(_values(override) for override in swept.values()))]
