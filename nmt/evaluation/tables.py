@@ -73,7 +73,7 @@ def _cells(row: Row) -> list[str]:
         "" if row.p is None else f"{row.p:.4f}",
         f"{row.parameters:,}",
         f"{row.speed.mean:,.0f}",
-        f"{row.seconds.mean / 60:.1f} min",
+        f"{row.seconds.mean / 60:.1f} min" if row.seconds.mean >= 60 else f"{row.seconds.mean:.0f} s",
     ]
 
 

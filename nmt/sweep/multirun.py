@@ -95,6 +95,8 @@ def _hydra(flags: Any) -> Iterator[Any]:
 
 def _launch(hydra: Any, config_name: str, plan: Plan, job: Job, state: SweepState) -> str | None:
     """Let Hydra's sweeper and launcher do the work; returns what went wrong beside single runs, if anything."""
+    if "submitit" in plan.launcher:
+        log.info(f"the runs go to processes of their own; what each says is in {state.directory / 'submitit'}")
     try:
         with _winding_down(plan.launcher, state):
             hydra.multirun(config_name=config_name, task_function=job, overrides=plan.overrides)

@@ -62,3 +62,11 @@ def test_positional_runs_become_the_run_key() -> None:
     assert cli._named("evaluate", ["+data.test=x", "~decode", "my-run"]) == ["+data.test=x", "~decode", "run=my-run"]
     assert cli._named("translate", ["--cfg", "job", "runs/x"]) == ["--cfg", "job", "run=runs/x"]
     assert cli._named("train", ["model=luong"]) == ["model=luong"]
+    assert cli._named("report", ["a b", "it's", "output=x"]) == ["output=x", "run=['a b','it\\'s']"]
+    assert cli._named("report", ["run=x"]) == ["run=x"]
+
+
+def test_in_a_sweep_several_paths_of_data_are_several_values() -> None:
+    assert cli._quoted("data.train=a/train,b/train", sweeping=True) == "data.train=a/train,b/train"
+    assert cli._quoted("data.train=a/train,b/train") == "data.train='a/train,b/train'"
+    assert cli._quoted("sweep_dir=a,b", sweeping=True) == "sweep_dir='a,b'"
