@@ -28,7 +28,8 @@ def main(config: Config) -> None:
     notes += [f"unfinished, left out: {directory}" for directory in found.unfinished]
     notes += [f"left out: {again} repeats the settings and the seed of {first}" for first, again in found.repeated]
     if rows:
-        Console(highlight=False, width=None if Console().is_terminal else 1000).print(for_terminal(rows))
+        table = for_terminal(rows)
+        Console(highlight=False, width=Console(width=1000).measure(table).maximum).print(table)
         output = config["output"] or (folders[0] if len(folders) == 1 and not (folders[0] / "config.yaml").exists() else None)
         if output is not None:
             _write(Path(output), rows, notes)
@@ -48,7 +49,8 @@ def _rows(groups: dict[str, list[Finished]]) -> tuple[list[Row], list[str]]:
         if first is None:
             first = translations
         elif row.test_bleu is not None:
-            p = significance(first, translations)
+            gone = "" if first and translations else "evaluation/test no longer holds the translations that were scored"
+            p = gone or significance(first, translations)
             if isinstance(p, float):
                 row = replace(row, p=p)
             else:

@@ -10,7 +10,7 @@ from nmt.config import free_keys
 from nmt.errors import UserError
 from nmt.result import Result, read_result
 from nmt.run import flat, read_config
-from nmt.sweep.slugs import settings_in
+from nmt.sweep.slugs import as_typed, settings_in
 from nmt.training.checkpoint import Checkpoints
 
 ENDS = ("train.max_updates", "train.max_epochs", "train.patience")
@@ -118,7 +118,9 @@ def _labels_of_settings(groups: list[dict[str, Any]]) -> list[str]:
             if any(other.get(key) != value for other in peers):
                 is_class = key.endswith("._target_")
                 parts.append(
-                    f"{key.removesuffix('._target_')}={str(value).rpartition('.')[2].lower()}" if is_class else f"{key}={value}"
+                    f"{key.removesuffix('._target_')}={str(value).rpartition('.')[2].lower()}"
+                    if is_class
+                    else f"{key}={as_typed(value)}"
                 )
         labels.append(" ".join(parts))
     return labels

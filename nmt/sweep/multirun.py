@@ -41,6 +41,8 @@ def sweep(command_line: Sequence[str], *, train: Train, report: Report) -> int:
     flags = get_args_parser().parse_args(list(command_line))
     if flags.cfg or flags.info or flags.shell_completion or flags.run:
         raise UserError("-m runs a sweep and goes with none of --cfg, --info, --run and --shell-completion")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("-m under torchrun would run the sweep in each of its processes: type nmt train -m without torchrun")
     with _hydra(flags) as hydra:
         plan = make_plan(hydra, flags.config_name or "train", [*flags.overrides, "hydra.mode=MULTIRUN"])
         state = SweepState(plan.sweep_dir)
@@ -49,7 +51,10 @@ def sweep(command_line: Sequence[str], *, train: Train, report: Report) -> int:
         problem = _launch(hydra, flags.config_name or "train", plan, job, state)
     _say_best(state.directory / "optimization_results.yaml", plan.sweep_dir)
     if any(plan.sweep_dir.glob("*/result.json")):
-        report({"run": str(plan.sweep_dir), "output": None})
+        try:
+            report({"run": str(plan.sweep_dir), "output": None})
+        except UserError as error:
+            log.error(f"no table: {error}")
     failures = state.failures()
     for name, reason in failures.items():
         log.error(f"failed: {name}: {reason}")
@@ -123,7 +128,10 @@ def _winding_down(launcher: str, state: SweepState) -> Iterator[None]:
     def end(number: int, _: object) -> None:
         again = state.asked_to_stop() is not None
         state.ask_to_stop(number)
-        if again or launcher.endswith(".SlurmLauncher"):
+        if launcher.endswith(".SlurmLauncher"):
+            log.warning("jobs at work go on: squeue shows them, scancel ends them; those that wait in the queue will not begin")
+            raise Interrupted(number)
+        if again:
             raise Interrupted(number)
         if number == signal.SIGTERM or not sys.stdin.isatty():  # a terminal has sent SIGINT to all of them
             state.signal_workers(number)

@@ -30,7 +30,7 @@ def slug(settings: Mapping[str, Any]) -> str:
     `/` becomes `+`; any other character that a file system or a shell might not like is percent-encoded. What would be
     longer than `LONGEST` ends in a hash of the whole.
     """
-    name = ",".join(f"{_plain(key)}={_plain(_text(value))}" for key, value in sorted(settings.items()))
+    name = ",".join(f"{_plain(key)}={_plain(as_typed(value))}" for key, value in sorted(settings.items()))
     if len(name) <= LONGEST:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
@@ -45,7 +45,7 @@ def settings_in(name: str) -> dict[str, str] | None:
     return {_original(key): _original(value) for key, _, value in parts}
 
 
-def _text(value: Any) -> str:
+def as_typed(value: Any) -> str:
     """A value as it would be typed; a string that looks like another type keeps its quotes."""
     if isinstance(value, str):
         try:

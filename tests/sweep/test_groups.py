@@ -65,7 +65,7 @@ def test_paths_and_devices_are_no_settings_but_the_length_of_training_is(tmp_pat
     make_run(tmp_path / "b", "run_dir=z", "train.keep=1", "seed=2")
     assert [len(group) for group in labels(tmp_path).values()] == [2]
     make_run(tmp_path / "c", "train.max_updates=7", "seed=3")
-    assert list(labels(tmp_path)) == ["train.max_updates=None", "train.max_updates=7"]
+    assert list(labels(tmp_path)) == ["train.max_updates=null", "train.max_updates=7"]
 
 
 def test_unfinished_runs_are_set_apart(tmp_path: Path) -> None:
