@@ -84,4 +84,4 @@ def _reason(error: Exception) -> str:
         return str(error).replace("\n", " ")
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename or 'while writing a file'}"
-    return f"{type(error).__name__}: {error}".replace("\n", " ")
+    return f"{type(error).__name__}: {error}".removesuffix(": ").replace("\n", " ")

@@ -67,6 +67,7 @@ def test_every_setting_is_trained_once_in_a_folder_of_its_name(here: Path) -> No
     assert {path.name for path in (here / "sweeps/model+seed").iterdir()} == {*train.names, ".sweep"}
 
 
+@pytest.mark.integration
 def test_what_is_finished_is_not_trained_again_in_whatever_order_it_is_typed() -> None:
     run("optimizer.lr=1e-3,0.01", "seed=1", "sweep_dir=s", train=Pretended())
     again = Pretended()
@@ -74,6 +75,7 @@ def test_what_is_finished_is_not_trained_again_in_whatever_order_it_is_typed() -
     assert again.names == ["optimizer.lr=0.02"]
 
 
+@pytest.mark.integration
 def test_more_updates_continue_the_same_runs() -> None:
     run("seed=1,2", "sweep_dir=s", train=Pretended())
     longer = Pretended()
@@ -91,25 +93,28 @@ def test_a_constant_that_decides_the_result_may_not_change_and_is_named() -> Non
     assert train.trained == []
 
 
-@pytest.mark.parametrize(
-    "error", [UserError("no"), OSError(28, "No space left on device", "x"), RuntimeError("a\nb"), MemoryError()]
-)
-def test_a_failed_run_ends_nothing_and_is_tried_again(error: Exception, capfd: pytest.CaptureFixture[str]) -> None:
-    train = Pretended(lambda config: error if config["seed"] == 2 else None)
-    assert run("seed=1,2,3", "sweep_dir=s", train=train) == 1
-    assert train.names == ["seed=1", "seed=2", "seed=3"]
-    (record,) = Path("s/.sweep/failed").iterdir()
-    assert record.name == "seed=2.txt"
-    assert "Traceback" in record.read_text()
+def test_a_failed_run_ends_nothing_whatever_it_is_and_is_tried_again() -> None:
+    errors = {1: UserError("no"), 2: OSError(28, "No space left on device", "x"), 3: RuntimeError("a\nb"), 4: MemoryError()}
+    train = Pretended(lambda config: errors.get(config["seed"]))
+    assert run("seed=1,2,3,4,5", "sweep_dir=s", train=train) == 1
+    assert train.names == [f"seed={seed}" for seed in (1, 2, 3, 4, 5)]
+    records = {path.name: path.read_text() for path in Path("s/.sweep/failed").iterdir()}
+    assert sorted(records) == [f"seed={seed}.txt" for seed in errors]
+    assert [records[f"seed={seed}.txt"].splitlines()[0] for seed in errors] == [
+        "no",
+        "No space left on device: x",
+        "RuntimeError: a b",
+        "MemoryError",
+    ]
+    assert all("Traceback" in record for record in records.values())
     again = Pretended()
-    assert run("seed=1,2,3", "sweep_dir=s", train=again) == 0
-    assert again.names == ["seed=2"]
+    assert run("seed=1,2,5", "sweep_dir=s", train=again) == 0
+    assert again.names == ["seed=1", "seed=2"]
 
 
-@pytest.mark.parametrize("end", [KeyboardInterrupt(), Interrupted(signal.SIGTERM)])
-def test_an_interruption_ends_the_sweep_and_the_rest_is_not_begun(end: BaseException) -> None:
-    train = Pretended(lambda config: end if config["seed"] == 2 else None)
-    with pytest.raises(type(end)):
+def test_an_interruption_ends_the_sweep_and_the_rest_is_not_begun() -> None:
+    train = Pretended(lambda config: Interrupted(signal.SIGTERM) if config["seed"] == 2 else None)
+    with pytest.raises(Interrupted):
         run("seed=1,2,3", "sweep_dir=s", train=train)
     assert train.names == ["seed=1", "seed=2"]
     again = Pretended()
@@ -117,6 +122,7 @@ def test_an_interruption_ends_the_sweep_and_the_rest_is_not_begun(end: BaseExcep
     assert again.names == ["seed=2", "seed=3"]
 
 
+@pytest.mark.integration
 def test_an_experiment_may_be_a_sweep_that_the_command_line_changes(here: Path) -> None:
     train = Pretended()
     assert run("experiment=compare/families", "seed=5,6", train=train) == 0
@@ -128,6 +134,7 @@ def test_an_experiment_may_be_a_sweep_that_the_command_line_changes(here: Path) 
 SEARCH = ("hydra/sweeper=optuna", "optimizer.lr=tag(log,interval(1e-4,1e-2))", "model=luong_tiny", "sweep_dir=s")
 
 
+@pytest.mark.integration
 def test_a_search_looks_for_the_highest_score_and_finds_its_trials_again() -> None:
     train = Pretended()
     assert run(*SEARCH, "hydra.sweeper.n_trials=4", train=train) == 0
@@ -139,6 +146,7 @@ def test_a_search_looks_for_the_highest_score_and_finds_its_trials_again() -> No
     assert len(again.trained) == 2
 
 
+@pytest.mark.integration
 def test_failed_trials_do_not_end_a_search_even_if_they_are_all() -> None:
     train = Pretended(lambda config: UserError("no") if len(train.trained) == 2 else None)
     assert run(*SEARCH, "hydra.sweeper.n_trials=3", train=train) == 1
@@ -148,6 +156,7 @@ def test_failed_trials_do_not_end_a_search_even_if_they_are_all() -> None:
     assert len(hopeless.trained) == 2
 
 
+@pytest.mark.integration
 def test_a_stored_search_goes_on_with_what_was_interrupted_up_to_its_number_of_trials() -> None:
     stored = (*SEARCH, "hydra.sweeper.n_trials=4", "hydra.sweeper.storage=sqlite:///s.db", "hydra.sweeper.study_name=rates")
     train = Pretended(lambda config: KeyboardInterrupt() if len(train.trained) == 2 else None)
