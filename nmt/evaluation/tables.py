@@ -2,6 +2,7 @@
 
 import csv
 import io
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -51,14 +52,17 @@ def as_picture(rows: Sequence[Row]) -> "Picture":
     from matplotlib.figure import Figure as Picture
 
     tested = all(row.test_bleu for row in rows)
-    picture = Picture(figsize=(7.0, 1.0 + 0.45 * len(rows)), layout="constrained")
+    labels = [textwrap.wrap(row.label.replace("$", r"\$"), 40) for row in rows]
+    longest = max(len(line) for lines in labels for line in lines)
+    height = max(0.45, 0.2 * max(len(lines) for lines in labels))
+    picture = Picture(figsize=(5.0 + 0.08 * longest, 1.0 + height * len(rows)), layout="constrained")
     axes = picture.add_subplot()
     for place, row in enumerate(rows):
         figure = row.test_bleu if tested and row.test_bleu else row.dev_bleu
         axes.errorbar(figure.mean, place, xerr=figure.deviation or 0.0, fmt="o", color="C0", capsize=4, markersize=7, zorder=3)
         axes.scatter(figure.values, [place] * len(figure.values), s=18, color="C1", zorder=4)
         axes.annotate(f"{figure.mean:.2f}", (figure.mean, place), xytext=(0, 8), textcoords="offset points", ha="center")
-    axes.set_yticks(range(len(rows)), labels=[row.label.replace("$", r"\$") for row in rows])
+    axes.set_yticks(range(len(rows)), labels=["\n".join(lines) for lines in labels])
     axes.set_ylim(len(rows) - 0.5, -0.7)
     axes.set_xlabel(f"{'test' if tested else 'dev'} BLEU: runs, mean ± standard deviation")
     axes.grid(axis="x", alpha=0.4)
