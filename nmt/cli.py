@@ -15,8 +15,8 @@ from nmt.errors import UserError
 COMMANDS = {
     "train": ("text to a trained, scored model; continues a run", "nmt train model=luong run_dir=runs/luong"),
     "evaluate": ("translate a split of a run's corpus and score it", "nmt evaluate runs/luong split=test"),
-    "report": ("a table of runs, a row per setting", "nmt report sweeps/model+seed"),
     "translate": ("translate lines of text", 'nmt translate runs/luong text="The dog sleeps."'),
+    "report": ("a table of runs, a row per setting", "nmt report sweeps/model+seed"),
 }
 
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*=|~")
@@ -79,7 +79,10 @@ def _named(command: str, arguments: list[str]) -> list[str]:
     runs: list[str] = []
     rest: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
-        is_run = not OVERRIDE.match(argument) and not argument.startswith("-") and before not in TAKES_VALUE
+        is_value = argument.startswith("-") or before in TAKES_VALUE
+        # A sweep's runs have = in their names; Path.is_dir would raise at a sentence that is too long for a path
+        is_folder = os.path.isdir(argument)  # noqa: PTH112
+        is_run = not is_value and (is_folder or not OVERRIDE.match(argument))
         (runs if is_run else rest).append(argument)
     if command == "report":
         each = ",".join(_quoted(f"run={run}").removeprefix("run=") for run in runs)
