@@ -31,7 +31,9 @@ def main(config: Config) -> None:
         table = for_terminal(rows)
         Console(highlight=False, width=Console(width=1000).measure(table).maximum).print(table)
         output = config["output"] or (folders[0] if len(folders) == 1 and not (folders[0] / "config.yaml").exists() else None)
-        if output is not None:
+        if output is None:
+            log.info("output=FOLDER leaves it there as table.md, table.csv and plot.png")
+        else:
             _write(Path(output), rows, notes)
             log.info(f"{Path(output) / 'table.md'}, table.csv and plot.png hold it")
     for note in notes:
