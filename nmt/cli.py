@@ -1,11 +1,13 @@
 """`nmt COMMAND key=value …`: finds the command and hands over to Hydra. Nothing heavy is imported before it is needed."""
 
+import importlib
 import os
 import re
 import shlex
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import nmt
@@ -16,6 +18,7 @@ COMMANDS = {
     "evaluate": ("translate a split of a run's corpus and score it", "nmt evaluate runs/luong split=test"),
     "translate": ("translate lines of text", 'nmt translate runs/luong text="The dog sleeps."'),
     "average": ("average a run's last checkpoints, and score that beside them", "nmt average runs/luong last=3"),
+    "report": ("a table of runs, a row per setting", "nmt report sweeps/model+seed"),
 }
 
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*=|~")
@@ -24,7 +27,7 @@ OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*=|~")
 TAKES_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--package", "-p", "--info", "-i"}
 """Hydra's own flags that are followed by a value."""
 
-PATH_KEYS = {"run", "run_dir", "init_from", "input", "output", "reference", "paths.cache"}
+PATH_KEYS = {"run", "run_dir", "sweep_dir", "init_from", "input", "output", "reference", "paths.cache"}
 PATH_KEYS |= {"data.train", "data.dev", "data.test", "data.name"}
 """Keys whose values are paths: any may be typed; `null`, a list [a, b] and a quoted value keep their meaning."""
 
@@ -46,9 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for argument in rest:
             argument.encode()  # what is not UTF-8 is not text
-        if {"-m", "--multirun"} & set(rest):
-            raise UserError("sweeps (-m) are not built yet: run the command once per setting, each with its run_dir")
-        return _run(command, [_quoted(argument) for argument in _named(command, rest)])
+        sweeping = bool({"-m", "--multirun"} & set(rest))
+        if sweeping and command != "train":
+            raise UserError("-m sweeps over trainings: only nmt train takes it")
+        return _run(command, [_quoted(argument, sweeping=sweeping) for argument in _named(command, rest)])
     except UserError as error:
         return _fail(command, str(error))
     except UnicodeEncodeError:
@@ -56,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as end:
         continued = f"; to continue: {shlex.join(['nmt', command, *rest])}" if command == "train" else ""
         print(f"nmt {command}: {str(end) or 'interrupted'}{continued}", file=sys.stderr)
-        return 128 + getattr(end, "number", signal.SIGINT)
+        return 128 + getattr(end, "signal_number", signal.SIGINT)
 
 
 def _end(number: int, _: object) -> None:
@@ -83,8 +87,14 @@ def _named(command: str, arguments: list[str]) -> list[str]:
     runs: list[str] = []
     rest: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
-        is_run = not OVERRIDE.match(argument) and not argument.startswith("-") and before not in TAKES_VALUE
+        is_value = argument.startswith("-") or before in TAKES_VALUE
+        # A sweep's runs have = in their names; Path.is_dir would raise at a sentence that is too long for a path
+        is_folder = os.path.isdir(argument)  # noqa: PTH112
+        is_run = not is_value and (is_folder or not OVERRIDE.match(argument))
         (runs if is_run else rest).append(argument)
+    if command == "report":
+        each = ",".join(_quoted(f"run={run}").removeprefix("run=") for run in runs)
+        return [*rest, *([f"run=[{each}]"] if runs else [])]
     if len(runs) > 1:
         raise UserError(f"one run at a time, but there are {len(runs)}: {', '.join(runs)} (a text with spaces needs quotes)")
     # Any key of the run's corpus may be changed; Hydra knows none of them here.
@@ -92,11 +102,15 @@ def _named(command: str, arguments: list[str]) -> list[str]:
     return [*rest, *(f"run={run}" for run in runs)]
 
 
-def _quoted(argument: str) -> str:
-    """Quote the value of a key that takes a sentence or a path for Hydra, so that any can be typed."""
+def _quoted(argument: str, *, sweeping: bool = False) -> str:
+    """Quote the value of a key that takes a sentence or a path for Hydra, so that any can be typed.
+
+    In a sweep, what has commas for the data are several paths.
+    """
     key, equals, value = argument.partition("=")
     is_path = key.lstrip("+") in PATH_KEYS and value not in ("null", "") and value[0] not in "'\"["
-    if not equals or not (is_path or key == "text"):
+    several = sweeping and key.lstrip("+").startswith("data.") and "," in value
+    if not equals or several or not (is_path or key == "text"):
         return argument
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
     escaped = re.sub(r"(\\+)$", r"\1\1", escaped).replace("${", r"\${")
@@ -118,6 +132,10 @@ def _run(command: str, overrides: list[str]) -> int:
     task = _task(command, with_traceback=asked == "1")
     sys.argv = [f"nmt {command}", *overrides]
     try:
+        if {"-m", "--multirun"} & set(overrides) and not {"-h", "--help", "--hydra-help"} & set(overrides):
+            from nmt.sweep.multirun import sweep
+
+            return sweep(overrides, train=partial(_call, "train"), report=partial(_call, "report"))
         hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=command)(task)()
     except (HydraException, OmegaConfBaseException) as error:
         if asked == "1":
@@ -130,18 +148,25 @@ def _run(command: str, overrides: list[str]) -> int:
     return 0
 
 
+def _call(command: str, config: dict[str, Any]) -> Any:
+    return importlib.import_module(f"nmt.commands.{command}").main(config)
+
+
 def _task(command: str, *, with_traceback: bool) -> Callable[[Any], Any]:
     """What Hydra calls with the composed config. It ends with status 2 where the user can mend what is wrong."""
 
     def task(config: Any) -> Any:
-        import importlib
-
+        from hydra.core.hydra_config import HydraConfig
         from omegaconf import OmegaConf
         from omegaconf.errors import MissingMandatoryValue
 
+        from nmt.sweep.plan import check_single
+
         try:
-            plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-            return importlib.import_module(f"nmt.commands.{command}").main(plain)
+            if command == "train":
+                check_single(HydraConfig.get())
+            plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+            return _call(command, plain)
         except BrokenPipeError:  # whoever read the output has read enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(141)

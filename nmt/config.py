@@ -93,6 +93,7 @@ class TrainConfig:
     """Everything that `nmt train` takes."""
 
     run_dir: str | None = free(None)  # null: runs/ and the name of the model
+    sweep_dir: str | None = free(None)  # with -m; null: sweeps/ and the names of the experiment and of the keys typed
     seed: int = 1
     device: str = free("auto")  # auto, cpu, cuda or cuda:N
     resume: str = free("auto")  # auto continues the run in run_dir, never asks for a new folder
@@ -168,7 +169,21 @@ class AverageConfig:
     decode: DecodeOverrides = field(default_factory=DecodeOverrides)
 
 
-SCHEMAS = {"train": TrainConfig, "evaluate": EvaluateConfig, "translate": TranslateConfig, "average": AverageConfig}
+@dataclass
+class ReportConfig:
+    """Everything that `nmt report` takes."""
+
+    run: Any = MISSING  # sweep folders and runs: one or a list
+    output: str | None = None  # folder for table.md, table.csv and plot.png; null: the sweep folder, where one is given
+
+
+SCHEMAS = {
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "translate": TranslateConfig,
+    "average": AverageConfig,
+    "report": ReportConfig,
+}
 
 
 def register() -> None:

@@ -30,13 +30,17 @@ class _ToFile(logging.FileHandler):
             raise  # what cannot be written, such as on a full disk, ends the command
 
 
-def say_on_console() -> None:
-    """Show what `log` says on stderr."""
+def say_on_console(*, only: str | None = None) -> None:
+    """Show what `log` says on stderr: everything, or beside warnings only what one of the loggers below it says."""
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # or torch's profiler adds lines of its own; read when torch is imported
     log.setLevel(logging.INFO)
     log.propagate = False
     if not any(isinstance(handler, _ToConsole) for handler in log.handlers):
         log.addHandler(_ToConsole())
+    if only is not None:
+        for handler in log.handlers:
+            if isinstance(handler, _ToConsole):
+                handler.filters = [lambda record: record.levelno >= logging.WARNING or record.name == only]
 
 
 @contextmanager

@@ -24,17 +24,17 @@ class Interrupted(KeyboardInterrupt):
     """A signal has ended the command; the command line ends with status 128 + its number.
 
     Args:
-        number: of the signal.
+        signal_number: which.
         what: what was kept, for the last line.
     """
 
-    def __init__(self, number: int, what: str = "") -> None:
-        super().__init__(number, what)
-        self.number = number
+    def __init__(self, signal_number: int, what: str = "") -> None:
+        super().__init__(signal_number, what)
+        self.signal_number = signal_number
         self.what = what
 
     def __str__(self) -> str:
-        return f"ended by {signal.Signals(self.number).name}{self.what and ' '}{self.what}"
+        return f"ended by {signal.Signals(self.signal_number).name}{self.what and ' '}{self.what}"
 
 
 @contextmanager

@@ -174,7 +174,7 @@ def differences(old: Config, new: Config) -> list[str]:
     they lie is free.
     """
     free = free_keys()
-    old_flat, new_flat = _flat(old), _flat(new)
+    old_flat, new_flat = flat(old), flat(new)
     found = []
     for key in sorted(old_flat.keys() | new_flat.keys()):
         is_path = key.startswith("data.") and key not in ("data.src", "data.tgt", "data.max_length")
@@ -183,14 +183,15 @@ def differences(old: Config, new: Config) -> list[str]:
     return found
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a config by dotted key."""
+    values: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
+            values |= flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+            values[f"{prefix}{key}"] = value
+    return values
 
 
 def choose_device(name: str) -> torch.device:

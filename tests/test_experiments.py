@@ -31,4 +31,5 @@ def test_an_experiment_could_be_run(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_its_first_lines_say_how_to_run_it(name: str) -> None:
     text = Path(FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
-    assert text.startswith(f"# @package _global_\n# nmt train experiment={name}")
+    sweep = " -m" if "\nhydra:\n  sweeper:\n    params:" in text else ""
+    assert text.startswith(f"# @package _global_\n# nmt train{sweep} experiment={name}")

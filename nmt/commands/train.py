@@ -23,6 +23,7 @@ from nmt.data.store import IdStore, open_store
 from nmt.data.tokenizer import cached_tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
+from nmt.result import result_of, write_result
 from nmt.run import (
     Config,
     Run,
@@ -77,6 +78,10 @@ class Prepared:
 def main(config: Config) -> float:
     """Train, or continue, the run in `run_dir`; returns the best dev BLEU."""
     check_settings(config)
+    if config["sweep_dir"] is not None:
+        raise UserError(
+            f"sweep_dir={config['sweep_dir']} is for the runs of a sweep: add -m, or set run_dir=DIR for this one run"
+        )
     config["run_dir"] = config["run_dir"] or f"runs/{model_name(config)}"
     use_threads(config["train"]["threads"])
     if config["train"]["deterministic"]:
@@ -330,14 +335,13 @@ def _watched(
 def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.device) -> None:
     """Score the best checkpoint on the test split and say what came of the run."""
     parameters = sum(p.numel() for p in run.build_model().parameters())
-    speed = progress.tokens / max(progress.update_seconds, 1e-9)
-    final = {"final/dev_bleu": progress.best_bleu, "final/parameters": parameters, "final/target_tokens_per_second": speed}
     rows = [
         ("model", model_name(run.config)),
         ("parameters", f"{parameters:,}"),
         ("updates", f"{progress.updates:,} (best: {progress.best_update:,})"),
         ("dev BLEU", f"{progress.best_bleu:.2f}"),
     ]
+    test = None
     if "test" in corpus.splits():
         scores = evaluate_split(
             run,
@@ -346,12 +350,17 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
             run.translator(checkpoint=str(run.checkpoints.best_intact(log.warning).updates), device=str(device)),
         )
         log.info(f"test BLEU {scores['bleu'].score:.2f}  chrF {scores['chrf'].score:.2f}")
-        final |= {f"final/test_{key}": value.score for key, value in scores.items()}
+        test = {key: value.score for key, value in scores.items()}
         rows += [
             (f"test {name}", f"{scores[key].score:.2f}\n{scores[key].signature}")
             for key, name in (("bleu", "BLEU"), ("chrf", "chrF"))
         ]
-    write_final(run.directory, progress.updates, final)
+    settings = TrainSettings(**run.config["train"])
+    result = result_of(progress, settings, model=model_name(run.config), parameters=parameters, test=test)
+    speed = result["target_tokens_per_second"]
+    final = {"final/dev_bleu": progress.best_bleu, "final/parameters": parameters, "final/target_tokens_per_second": speed}
+    write_final(run.directory, progress.updates, final | {f"final/test_{key}": value for key, value in (test or {}).items()})
+    write_result(run.directory, result)
     rows += [
         ("target tokens/s", f"{speed:,.0f}"),
         ("time", f"{progress.seconds / 60:.1f} min, validation included"),

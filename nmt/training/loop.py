@@ -107,7 +107,7 @@ class Trainer:
                     try:
                         validate(progress.scheduled(settings))
                     except Interrupted as interrupted:
-                        ending = interrupted.number
+                        ending = interrupted.signal_number
                 if due or ending or wanted or (progress.updates % settings.checkpoint_every == 0 and saved < progress.updates):
                     bad.settle(progress)
                     progress.seconds = before + time.perf_counter() - begun

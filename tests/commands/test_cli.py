@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -62,3 +63,22 @@ def test_positional_runs_become_the_run_key() -> None:
     assert cli._named("evaluate", ["+data.test=x", "~decode", "my-run"]) == ["+data.test=x", "~decode", "run=my-run"]
     assert cli._named("translate", ["--cfg", "job", "runs/x"]) == ["--cfg", "job", "run=runs/x"]
     assert cli._named("train", ["model=luong"]) == ["model=luong"]
+    assert cli._named("report", ["a b", "it's", "output=x"]) == ["output=x", "run=['a b','it\\'s']"]
+    assert cli._named("report", ["run=x"]) == ["run=x"]
+
+
+def test_a_run_of_a_sweep_is_a_run_although_its_name_looks_like_an_override(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Path("sweeps/mine/model=luong,seed=1")
+    run.mkdir(parents=True)
+    assert cli._named("evaluate", [f"{run}/", "split=test"]) == ["split=test", f"run={run}/"]
+    assert cli._named("report", [str(run)]) == [f"run=['{run}']"]
+    assert cli._named("evaluate", ["no/such=1"]) == ["no/such=1"]
+
+
+def test_in_a_sweep_several_paths_of_data_are_several_values() -> None:
+    assert cli._quoted("data.train=a/train,b/train", sweeping=True) == "data.train=a/train,b/train"
+    assert cli._quoted("data.train=a/train,b/train") == "data.train='a/train,b/train'"
+    assert cli._quoted("sweep_dir=a,b", sweeping=True) == "sweep_dir='a,b'"

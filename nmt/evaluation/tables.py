@@ -1,0 +1,91 @@
+"""Rows of a comparison as a table for a terminal, as Markdown and as CSV, and as a picture."""
+
+import csv
+import io
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from nmt.evaluation.comparison import Figure, Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Picture
+
+HEADINGS = ["setting", "runs", "dev BLEU", "test BLEU", "test chrF", "p", "parameters", "target tokens/s", "time"]
+
+
+def for_terminal(rows: Sequence[Row]) -> Table:
+    """The rows as rich draws them."""
+    table = Table()
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading == "setting" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, _cells(row)))
+    return table
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The rows as a table of Markdown."""
+    lines = [HEADINGS, ["---"] + ["---:"] * (len(HEADINGS) - 1)]
+    lines += [[cell.replace("|", r"\|") for cell in _cells(row)] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """The rows unrounded, means and standard deviations in columns of their own."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    names = ["dev_bleu", "test_bleu", "test_chrf"]
+    columns = [f"{name}_{what}" for name in names for what in ("mean", "sd")]
+    writer.writerow(["setting", "runs", *columns, "p", "parameters", "target_tokens_per_second", "seconds"])
+    for row in rows:
+        scores = [value for figure in (row.dev_bleu, row.test_bleu, row.test_chrf) for value in _mean_and_deviation(figure)]
+        writer.writerow([row.label, row.runs, *scores, row.p, row.parameters, row.speed.mean, row.seconds.mean])
+    return file.getvalue()
+
+
+def as_picture(rows: Sequence[Row]) -> "Picture":
+    """Test BLEU of each row (dev BLEU where not all have one): a dot a run, and their mean ± standard deviation."""
+    from matplotlib.figure import Figure as Picture
+
+    tested = all(row.test_bleu for row in rows)
+    labels = [textwrap.wrap(row.label.replace("$", r"\$"), 40) for row in rows]
+    longest = max(len(line) for lines in labels for line in lines)
+    height = max(0.45, 0.2 * max(len(lines) for lines in labels))
+    picture = Picture(figsize=(5.0 + 0.08 * longest, 1.0 + height * len(rows)), layout="constrained")
+    axes = picture.add_subplot()
+    for place, row in enumerate(rows):
+        figure = row.test_bleu if tested and row.test_bleu else row.dev_bleu
+        axes.errorbar(figure.mean, place, xerr=figure.deviation or 0.0, fmt="o", color="C0", capsize=4, markersize=7, zorder=3)
+        axes.scatter(figure.values, [place] * len(figure.values), s=18, color="C1", zorder=4)
+        axes.annotate(f"{figure.mean:.2f}", (figure.mean, place), xytext=(0, 8), textcoords="offset points", ha="center")
+    axes.set_yticks(range(len(rows)), labels=["\n".join(lines) for lines in labels])
+    axes.set_ylim(len(rows) - 0.5, -0.7)
+    axes.set_xlabel(f"{'test' if tested else 'dev'} BLEU: runs, mean ± standard deviation")
+    axes.grid(axis="x", alpha=0.4)
+    return picture
+
+
+def _cells(row: Row) -> list[str]:
+    return [
+        row.label,
+        str(row.runs),
+        *(_rounded(figure) for figure in (row.dev_bleu, row.test_bleu, row.test_chrf)),
+        "" if row.p is None else f"{row.p:.4f}",
+        f"{row.parameters:,}",
+        f"{row.speed.mean:,.0f}",
+        f"{row.seconds.mean / 60:.1f} min" if row.seconds.mean >= 60 else f"{row.seconds.mean:.0f} s",
+    ]
+
+
+def _rounded(figure: Figure | None) -> str:
+    if figure is None:
+        return ""
+    return f"{figure.mean:.2f}" + ("" if figure.deviation is None else f" ± {figure.deviation:.2f}")
+
+
+def _mean_and_deviation(figure: Figure | None) -> tuple[float | None, float | None]:
+    return (None, None) if figure is None else (figure.mean, figure.deviation)
