@@ -20,8 +20,8 @@ SMALL = [
         "tokenizer.vocab_size=450",
         "train.tokens_per_batch=250",
     ),
-    *("train.max_updates=12", "train.validate_every=6", "train.checkpoint_every=3", "train.log_every=1", "train.threads=1"),
-    *("decode.beam=1", "decode.max_length=12", "optimizer.lr=3e-3", "schedule.warmup=3"),
+    *("train.max_updates=30", "train.validate_every=15", "train.checkpoint_every=3", "train.log_every=1", "train.threads=1"),
+    *("decode.beam=1", "decode.max_length=12", "optimizer.lr=3e-3", "schedule.warmup=10"),
 ]
 
 

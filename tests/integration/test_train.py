@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 
 SMALL = [
     *("model=transformer_tiny", "data.train_pairs=3000", "data.dev_pairs=20", "data.test_pairs=30"),
-    *("tokenizer.vocab_size=700", "train.tokens_per_batch=1000", "train.max_updates=60", "train.validate_every=30"),
+    *("tokenizer.vocab_size=700", "train.tokens_per_batch=1000", "train.max_updates=120", "train.validate_every=60"),
     *("train.log_every=10", "optimizer.lr=3e-3", "schedule.warmup=20", "decode.beam=2"),
 ]
 
@@ -35,7 +35,7 @@ def test_training_leaves_a_complete_run(trained) -> None:
     run, done = trained
     for name in ("config.yaml", "environment.json", "tokenizer/joint.model", "metrics.jsonl", "train.log"):
         assert (run / name).stat().st_size > 0, name
-    assert (run / "checkpoints" / "last").resolve().name == "step-0000060"
+    assert (run / "checkpoints" / "last").resolve().name == "step-0000120"
     assert (run / "checkpoints" / "best" / "model.safetensors").exists()
     for wanted in (
         "transformer",
@@ -43,7 +43,7 @@ def test_training_leaves_a_complete_run(trained) -> None:
         "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:",
         "test chrF",
         "target tokens/s",
-        "60",
+        "120",
     ):
         assert wanted in done.stdout, wanted
 
@@ -63,7 +63,7 @@ def test_tensorboard_holds_figures_texts_and_attention_pictures(trained) -> None
     wanted |= {"speed/target_tokens_per_second", "valid/loss", "valid/perplexity", "valid/bleu", "valid/chrf"}
     assert wanted <= set(tags["scalars"])
     assert {"attention/dev_1", "attention/dev_2"} <= set(tags["images"])
-    assert [event.step for event in board.Scalars("valid/bleu")] == [30, 60]
+    assert [event.step for event in board.Scalars("valid/bleu")] == [60, 120]
     assert any("samples" in tag for tag in tags["tensors"])
 
 
@@ -130,10 +130,10 @@ def test_a_finished_run_is_not_trained_again_and_more_updates_continue_it(traine
     again = nmt("train", *SMALL, f"run_dir={run}", f"paths.cache={run.parent / 'cache'}")
     assert again.returncode == 0, again.stderr
     assert (run / "checkpoints" / "last" / "model.safetensors").read_bytes() == before
-    more = nmt("train", *same, "train.max_updates=70", f"run_dir={run}", f"paths.cache={run.parent / 'cache'}")
+    more = nmt("train", *same, "train.max_updates=130", f"run_dir={run}", f"paths.cache={run.parent / 'cache'}")
     assert more.returncode == 0, more.stderr
     assert "continuing" in more.stderr
-    assert (run / "checkpoints" / "last").resolve().name == "step-0000070"
+    assert (run / "checkpoints" / "last").resolve().name == "step-0000130"
 
 
 def test_a_moved_run_works_without_its_corpus_or_cache(trained, tmp_path: Path) -> None:
