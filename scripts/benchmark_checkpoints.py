@@ -23,9 +23,9 @@ from nmt.data.batches import Position, TrainingData
 from nmt.data.store import open_store
 from nmt.data.text import TextCorpus
 from nmt.data.tokenizer import train
-from nmt.run import environment, use_threads
+from nmt.machine import environment, use_threads
 from nmt.training.averages import Averages
-from nmt.training.checkpoint import Checkpoints, CheckpointWriter
+from nmt.training.checkpoints import Checkpoints, CheckpointWriter
 from nmt.training.loss import TrainedModel
 from nmt.training.memory import memory
 from nmt.training.progress import Progress

@@ -43,11 +43,11 @@ from nmt.data.batches import Position, TrainingData
 from nmt.data.store import open_store
 from nmt.data.text import TextCorpus
 from nmt.data.tokenizer import train
+from nmt.machine import use_threads
 from nmt.models.attention import listening
 from nmt.models.cells import Cell, LSTMCell
 from nmt.models.linear import prefers_onednn, product
 from nmt.models.seq2seq import Vocabulary
-from nmt.run import use_threads
 from nmt.training.loop import Trainer
 from nmt.training.loss import TrainedModel
 

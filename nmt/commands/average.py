@@ -8,12 +8,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from nmt.commands.evaluate import only_split, read_split
+from nmt.commands.evaluate import only_split
 from nmt.components import build_corpus
 from nmt.config import check_decode_settings
+from nmt.data.corpus import read_split
 from nmt.errors import UserError
 from nmt.evaluation.metrics import Score, as_json, score
-from nmt.run import Config, Run, choose_device, use_threads
+from nmt.machine import choose_device, use_threads
+from nmt.run import Config, Run
 from nmt.training.average import choose, fill_with_mean
 from nmt.training.checkpoint import AVERAGED, EMA
 from nmt.training.state import whole_weights

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from nmt.components import build_corpus
 from nmt.config import check_decode_settings
-from nmt.data.corpus import Corpus
+from nmt.data.corpus import Corpus, read_split
 from nmt.data.files import read_lines
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.metrics import Score, score
 from nmt.evaluation.report import write_evaluation
-from nmt.run import Config, Run, use_threads
+from nmt.machine import use_threads
+from nmt.run import Config, Run
 
 log = logging.getLogger("nmt")
 
@@ -51,20 +52,6 @@ def only_split(split: str, data: Config) -> Config:
 def evaluate_split(run: Run, corpus: Corpus, split: str, translator: Translator) -> dict[str, Score]:
     """Translate and score a split, leaving texts and scores in the run."""
     return _evaluate(run, split, *read_split(corpus, split), translator)
-
-
-def read_split(corpus: Corpus, split: str) -> tuple[list[str], list[str]]:
-    """Sources and references of a split.
-
-    Raises:
-        UserError: if the corpus has no such split, or it is empty.
-    """
-    if split not in corpus.splits():
-        raise UserError(f"split={split} is not in the run's corpus; it has: {', '.join(corpus.splits())}")
-    pairs = list(corpus.pairs(split))
-    if not pairs:
-        raise UserError(f"split={split} has no pairs")
-    return [src for src, _ in pairs], [tgt for _, tgt in pairs]
 
 
 def _evaluate(run: Run, name: str, sources: list[str], references: list[str], translator: Translator) -> dict[str, Score]:

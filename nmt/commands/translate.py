@@ -12,7 +12,8 @@ from nmt.config import check_decode_settings
 from nmt.data.files import read_lines
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.run import Config, Run, use_threads
+from nmt.machine import use_threads
+from nmt.run import Config, Run
 
 log = logging.getLogger("nmt")
 LINES = 2048

@@ -54,3 +54,17 @@ def check_text(**settings: object) -> None:
     for key, value in settings.items():
         if not isinstance(value, str | None):
             raise UserError(f"data.{key} must be text, but is {value!r}: put it in quotes")
+
+
+def read_split(corpus: Corpus, split: str) -> tuple[list[str], list[str]]:
+    """Sources and references of a split.
+
+    Raises:
+        UserError: if the corpus has no such split, or it is empty.
+    """
+    if split not in corpus.splits():
+        raise UserError(f"split={split} is not in the run's corpus; it has: {', '.join(corpus.splits())}")
+    pairs = list(corpus.pairs(split))
+    if not pairs:
+        raise UserError(f"split={split} has no pairs")
+    return [src for src, _ in pairs], [tgt for _, tgt in pairs]

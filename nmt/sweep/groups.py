@@ -11,7 +11,7 @@ from nmt.errors import UserError
 from nmt.result import Result, read_result
 from nmt.run import flat, read_config
 from nmt.sweep.slugs import as_typed, settings_in
-from nmt.training.checkpoint import Checkpoints
+from nmt.training.checkpoints import Checkpoints
 
 ENDS = ("train.max_updates", "train.max_epochs", "train.patience")
 """What may change when a run continues and yet is a setting of the run that came of it."""

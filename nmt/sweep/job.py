@@ -106,7 +106,7 @@ def finished_score(directory: Path, config: dict[str, Any]) -> float | None:
     """
     from nmt.config import TrainSettings
     from nmt.result import read_result
-    from nmt.training.checkpoint import Checkpoints
+    from nmt.training.checkpoints import Checkpoints
     from nmt.training.progress import Progress
 
     if not check_config(directory, config):

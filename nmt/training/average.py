@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from nmt.errors import UserError
-from nmt.training.checkpoint import AVERAGED, Checkpoint, Checkpoints
+from nmt.training.checkpoint import AVERAGED, Checkpoint
+from nmt.training.checkpoints import Checkpoints
 
 
 def choose(checkpoints: Checkpoints, *, last: int | None, names: object) -> list[Checkpoint]:

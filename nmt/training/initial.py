@@ -18,7 +18,8 @@ from nmt.data.tokenizer import Side, Tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.run import Config, Run, differences
-from nmt.training.checkpoint import Checkpoint, Checkpoints
+from nmt.training.checkpoint import Checkpoint
+from nmt.training.checkpoints import Checkpoints
 
 log = logging.getLogger("nmt")
 

@@ -14,7 +14,8 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save as write
 
 from nmt.training import distributed
-from nmt.training.checkpoint import EMA, MODEL, Checkpoint, CheckpointWriter, Contents, copied
+from nmt.training.checkpoint import EMA, MODEL, Checkpoint, Contents
+from nmt.training.checkpoints import CheckpointWriter
 from nmt.training.loop import Trainer
 from nmt.training.progress import Progress
 from nmt.training.randomness import random_state, restore_random_state
@@ -75,6 +76,17 @@ def whole_weights(model: nn.Module, values: dict[str, Tensor] | None = None) -> 
     saved = model.state_dict().keys()
     buffers = {name: buffer for name, buffer in model.named_buffers() if name in saved}
     return {name: copied(distributed.whole(value)) for name, value in (parameters | buffers).items()}
+
+
+def copied(value: Any) -> Any:
+    """A nested value with every tensor in host memory of its own."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True).contiguous()
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(copied(item) for item in value)
+    return value
 
 
 @torch.no_grad()

@@ -10,7 +10,8 @@ from torch import nn
 
 from nmt.errors import UserError
 from nmt.training.average import choose, fill_with_mean
-from nmt.training.checkpoint import MODEL, Checkpoint, Checkpoints, Contents
+from nmt.training.checkpoint import MODEL, Checkpoint, Contents
+from nmt.training.checkpoints import Checkpoints
 from nmt.training.state import whole_weights
 
 
@@ -120,7 +121,7 @@ def test_a_failed_write_leaves_the_earlier_average(checkpoints: Checkpoints, mon
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nmt.training.checkpoint.save_file", full)
+    monkeypatch.setattr("nmt.training.checkpoints.save_file", full)
     with pytest.raises(OSError, match="No space left"):
         save_averaged(model(8), checkpoints, checkpoints.all())
     assert checkpoints.find("averaged").damage() is None

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from nmt.errors import UserError
-from nmt.training.checkpoint import FORMAT, MODEL, Checkpoints, CheckpointWriter, Contents, copied
-from nmt.training.state import whole_weights
+from nmt.training.checkpoint import FORMAT, MODEL, Contents
+from nmt.training.checkpoints import Checkpoints, CheckpointWriter
+from nmt.training.state import copied, whole_weights
 
 FILES = ["model.safetensors", "training.pt", "state.json", "manifest.json"]
 
@@ -123,7 +124,7 @@ def test_a_failed_write_leaves_the_checkpoints_as_they_were(checkpoints: Checkpo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nmt.training.checkpoint.torch.save", full)
+    monkeypatch.setattr("nmt.training.checkpoints.torch.save", full)
     with pytest.raises(OSError, match="No space left"):
         save(checkpoints, 40, best=40)
     assert names(checkpoints) == [10, 20, 30]
@@ -157,7 +158,7 @@ def test_what_the_background_could_not_write_is_raised_at_the_next_checkpoint_or
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nmt.training.checkpoint.torch.save", full)
+    monkeypatch.setattr("nmt.training.checkpoints.torch.save", full)
     with CheckpointWriter(checkpoints, keep=3) as writer:
         writer.finish(writer.begin(40), contents(40, best=20))
         with pytest.raises(OSError, match="No space left"):

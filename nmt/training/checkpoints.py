@@ -1,0 +1,225 @@
+"""The checkpoints of a run: written whole or not at all, in the background."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from nmt.errors import UserError
+from nmt.training.checkpoint import AVERAGED, FORMAT, MANIFEST, MODEL, Checkpoint, Contents, sha256
+
+_STEP = re.compile(r"step-\d+")
+
+
+class Checkpoints:
+    """The `checkpoints/` of a run, with the links `last` and `best`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def all(self) -> list[Checkpoint]:
+        """All of them, damaged ones too, oldest first."""
+        return [Checkpoint(path) for path in sorted(self.directory.glob("step-*")) if _STEP.fullmatch(path.name)]
+
+    def find(self, name: str) -> Checkpoint:
+        """The checkpoint called `last`, `best`, `averaged` or by its number of updates.
+
+        Raises:
+            UserError: if there is none.
+        """
+        path = self.directory / (name if name in ("last", "best", AVERAGED) else f"step-{name:0>7}")
+        if not path.is_dir():
+            there = ", ".join(str(checkpoint.updates) for checkpoint in self.all()) or "none"
+            makes = " (`nmt average` makes averaged)" if name == AVERAGED else ""
+            raise UserError(f"checkpoint={name} is not in {self.directory}; those there are: best, last, {there}{makes}")
+        return Checkpoint(path.resolve())
+
+    def newest_intact(self, report: Callable[[str], None]) -> Checkpoint | None:
+        """The newest checkpoint without damage, or None where none was ever written; damaged ones are reported.
+
+        Raises:
+            UserError: if there are some but all are damaged.
+        """
+        problems = []
+        for checkpoint in reversed(self.all()):
+            problem = checkpoint.damage()
+            if problem is None:
+                return checkpoint
+            problems.append(problem)
+            report(f"{problem}: trying the checkpoint before it")
+        if problems:
+            raise UserError(f"no checkpoint in {self.directory} is intact ({problems[0]}): start anew in another run_dir")
+        return None
+
+    def best_intact(self, report: Callable[[str], None]) -> Checkpoint:
+        """The best checkpoint; where it is damaged or gone, the newest intact one, and that is reported.
+
+        Raises:
+            UserError: if none is intact.
+        """
+        best = Checkpoint((self.directory / "best").resolve())
+        problem = best.damage()
+        if problem is None:
+            return best
+        newest = self.newest_intact(report)
+        if newest is None:
+            raise UserError(f"there is no checkpoint in {self.directory}")
+        report(f"{problem}: taking the newest intact checkpoint, of update {newest.updates}, for the best")
+        return newest
+
+    def begin(self, updates: int) -> Path:
+        """An empty folder in which a checkpoint may grow until `finish` gives it its name."""
+        return self._scratch(f"step-{updates:07d}")
+
+    def _scratch(self, name: str) -> Path:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        scratch = self.directory / f".writing-{name}"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        return scratch
+
+    def finish(self, scratch: Path, contents: Contents, *, keep: int) -> None:
+        """Write what a checkpoint holds beside what is in its folder already, name it, point the links, remove old ones.
+
+        All of it is flushed to disk before the folder is renamed, so that what has its name is whole.
+
+        Raises:
+            UserError, OSError: if it cannot be written, because the disk is full, for example.
+        """
+        self._write(scratch, self.directory / f"step-{contents.state['updates']:07d}", contents)
+        self.point(contents.state)
+        self._prune(contents.state, keep)
+
+    def save_averaged(self, weights: dict[str, Tensor], of: Sequence[Checkpoint]) -> Checkpoint:
+        """Leave the mean of the parameters of some checkpoints as `averaged`, in place of an earlier one.
+
+        Raises:
+            UserError, OSError: if it cannot be written.
+        """
+        target = self.directory / AVERAGED
+        contents = Contents({MODEL: weights}, None, {"averaged": [checkpoint.updates for checkpoint in of]})
+        self._write(self._scratch(AVERAGED), target, contents)
+        return Checkpoint(target)
+
+    def _write(self, scratch: Path, target: Path, contents: Contents) -> None:
+        """Fill a folder, flush it to disk and give it its name."""
+        try:
+            for name, weights in contents.weights.items():
+                save_file(weights, scratch / name, metadata={"format": "pt"})
+            if contents.training is not None:
+                torch.save(contents.training, scratch / "training.pt")
+            (scratch / "state.json").write_text(json.dumps(contents.state, indent=1), encoding="utf-8")
+            files = sorted(path for path in scratch.rglob("*") if path.is_file())
+            sums = {path.relative_to(scratch).as_posix(): sha256(path) for path in files}
+            (scratch / MANIFEST).write_text(json.dumps({"format": FORMAT, "sha256": sums}, indent=1), encoding="utf-8")
+            for path in (*scratch.rglob("*"), scratch):
+                _flush(path)
+            self._name(scratch, target)
+        except (SafetensorError, RuntimeError) as error:  # how the two libraries report a file that cannot be written
+            raise UserError(f"the checkpoint cannot be written to {self.directory}: {error}; is the disk full?") from error
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _name(self, scratch: Path, target: Path) -> None:
+        """Rename a finished checkpoint. One of the same update, from before an interruption, goes only when it is there."""
+        old = self.directory / f".old-{target.name}"
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            target.rename(old)
+        scratch.rename(target)
+        _flush(self.directory)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def clean(self) -> None:
+        """Take away what a kill left unfinished, and give back its name to what a kill left without one."""
+        for old in self.directory.glob(".old-*"):
+            target = self.directory / old.name.removeprefix(".old-")
+            if target.exists():
+                shutil.rmtree(old)
+            else:
+                old.rename(target)
+        for scratch in self.directory.glob(".writing-*"):
+            shutil.rmtree(scratch)
+
+    def point(self, state: dict[str, Any]) -> None:
+        """Let `last` be the checkpoint of this state, and `best` the best one it knows: a kill may have come between."""
+        for name, updates in (("last", state["updates"]), *(("best", best["update"]) for best in state["best"][:1])):
+            target = self.directory / f"step-{updates:07d}"
+            if target.is_dir():
+                self._link(name, target)
+        _flush(self.directory)
+
+    def _link(self, name: str, target: Path) -> None:
+        scratch, link = self.directory / f".{name}", self.directory / name
+        scratch.unlink(missing_ok=True)
+        if link.is_dir() and not link.is_symlink():  # a copy that followed the link
+            shutil.rmtree(link)
+        scratch.symlink_to(target.name)
+        scratch.replace(link)
+
+    def _prune(self, state: dict[str, Any], keep: int) -> None:
+        """Keep the best ones and the newest up to this state; later ones belong to a future that was given up."""
+        past = [checkpoint.updates for checkpoint in self.all() if checkpoint.updates <= state["updates"]]
+        kept = {*past[-keep:], *(best["update"] for best in state["best"])}
+        for checkpoint in self.all():
+            if checkpoint.updates not in kept:
+                shutil.rmtree(checkpoint.directory)
+
+
+class CheckpointWriter:
+    """Writes checkpoints in the background, one at a time; what goes wrong is raised at the next one or at the end.
+
+    Args:
+        checkpoints: of the run.
+        keep: newest ones kept, beside the best.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, *, keep: int) -> None:
+        self._checkpoints = checkpoints
+        self._keep = keep
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
+        self._pending: Future[None] | None = None
+
+    def __enter__(self) -> "CheckpointWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._thread.shutdown(wait=True)
+        if kind is None:
+            self.wait()
+
+    def begin(self, updates: int) -> Path:
+        """As `Checkpoints.begin`, after the checkpoint before is on disk."""
+        self.wait()
+        return self._checkpoints.begin(updates)
+
+    def finish(self, scratch: Path, contents: Contents) -> None:
+        """As `Checkpoints.finish`, in the background."""
+        self._pending = self._thread.submit(self._checkpoints.finish, scratch, contents, keep=self._keep)
+
+    def busy(self) -> bool:
+        """Whether a checkpoint is being written."""
+        return self._pending is not None and not self._pending.done()
+
+    def wait(self) -> None:
+        """Until the last checkpoint is on disk."""
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.result()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,123 @@
+"""Everything before the first update: a run, new or to be continued, after all checks that need no training."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nmt.components import build_corpus, build_model, build_schedule, check_optimizer
+from nmt.config import TrainSettings
+from nmt.data.batches import TrainingData
+from nmt.data.corpus import Corpus, read_split
+from nmt.data.store import IdStore, open_store
+from nmt.data.tokenizer import cached_tokenizer
+from nmt.errors import UserError
+from nmt.machine import environment
+from nmt.models.seq2seq import Vocabulary
+from nmt.run import Config, Run, differences, read_config
+from nmt.training import distributed
+from nmt.training.budget import device_budget
+from nmt.training.initial import open_origin
+from nmt.training.lengths import check_dev, check_lengths
+from nmt.training.loop import Trainer
+from nmt.training.recompute import recompute_blocks
+from nmt.training.session import Prepared, new_trainer
+
+log = logging.getLogger("nmt")
+
+
+def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared]:
+    """The run of this config, after every check that needs no training has passed."""
+    build_schedule(config["schedule"])
+    size = config["tokenizer"]["vocab_size"]
+    with torch.device("meta"):  # sizes that do not fit are found before any text is read
+        model = build_model(config["model"], Vocabulary(size, size, config["tokenizer"]["joint"]))
+    sharded = config["train"]["parallel"] == "fsdp" and distributed.size() > 1
+    check_optimizer(config["optimizer"], device, sharded=sharded)
+    origin = open_origin(config, model)
+    if config["train"]["gradient_checkpointing"]:
+        recompute_blocks(model)
+    corpus = build_corpus(config["data"])
+    check_lengths(model, max_length=corpus.max_length, decode=config["decode"])
+    directory, cache = Path(config["run_dir"]), Path(config["paths"]["cache"]).expanduser()
+    exists = (directory / "config.yaml").exists()
+    if not exists and directory.is_dir() and any(directory.iterdir()):
+        raise UserError(f"run_dir={directory} holds files but is not a run: choose a folder that is new or empty")
+    texts = _read_small_splits(corpus)
+    made_of: dict[str, Any] = {"fingerprints": {split: corpus.fingerprint(split) for split in corpus.splits()}}
+    if origin is not None:
+        made_of["init_from"] = origin.identity
+    if exists:
+        _check_same(directory, config, made_of)
+        run = Run.open(directory)
+        tokenizer = run.tokenizer
+    elif origin is not None and config["init_tokenizer"]:
+        tokenizer = origin.tokenizer(sampling=config["tokenizer"]["sampling"])
+    else:
+        tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
+    stores = {split: open_store(corpus, split, tokenizer, cache) for split in ("train", "dev")}
+    check_dev(model, stores["dev"])
+    vocabulary = Vocabulary(tokenizer.src_size, tokenizer.tgt_size, tokenizer.joint)
+    if config["train"]["tokens_per_batch"] == "auto":
+        config["train"]["tokens_per_batch"] = _fitting_budget(config, vocabulary, stores["train"], device)
+    data = TrainingData(
+        stores["train"],
+        tokenizer,
+        tokens_per_batch=config["train"]["tokens_per_batch"],
+        accumulate=config["train"]["accumulate"],
+        seed=config["seed"],
+        process=distributed.rank(),
+        processes=distributed.size(),
+    )
+    if not exists:
+        build_model(config["model"], vocabulary)  # sizes that are too large for any memory show before there is a run
+        environment_now = environment(device, distributed.size())
+        run = Run.create(directory, config, tokenizer, corpus=made_of, environment=environment_now)
+    elif distributed.rank() == 0:
+        run.write_config(config)
+    return run, corpus, Prepared(data, stores["train"], stores["dev"], *texts["dev"])
+
+
+def _fitting_budget(config: Config, vocabulary: Vocabulary, store: IdStore, device: torch.device) -> int:
+    def make(tokens: int) -> Trainer:
+        settings = TrainSettings(**config["train"] | {"tokens_per_batch": tokens})
+        return new_trainer(config, build_model(config["model"], vocabulary), settings, device, alone=True)
+
+    budget = device_budget(store, make)
+    log.info(f"train.tokens_per_batch=auto: {budget:,} fit {torch.cuda.get_device_name(device)}")
+    return budget
+
+
+def _read_small_splits(corpus: Corpus) -> dict[str, tuple[list[str], list[str]]]:
+    """The text of dev and test: what is wrong with it shows now, not after the training."""
+    for split, use in (("train", "learn from"), ("dev", "choose the best checkpoint by")):
+        if split not in corpus.splits():
+            raise UserError(
+                f"training needs text to {use}: set data.{split}=DIR/{split} for the files "
+                f"DIR/{split}.{corpus.src} and DIR/{split}.{corpus.tgt}"
+            )
+    return {split: read_split(corpus, split) for split in corpus.splits() if split != "train"}
+
+
+def _check_same(directory: Path, config: Config, made_of: dict[str, Any]) -> None:
+    if config["resume"] == "never":
+        raise UserError(f"run_dir={directory} holds a run already: choose another folder, or resume=auto to continue it")
+    stored = read_config(directory)
+    if config["train"]["tokens_per_batch"] == "auto":  # what was found then
+        config["train"]["tokens_per_batch"] = stored["train"]["tokens_per_batch"]
+    found = differences(stored, config)
+    try:
+        saved = json.loads((directory / "corpus.json").read_text(encoding="utf-8"))
+        old, new = saved["fingerprints"], made_of["fingerprints"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{directory / 'corpus.json'} is missing or damaged: start anew in another run_dir") from error
+    found += [f"the text of data.{split}" for split in ("train", "dev") if old.get(split) != new.get(split)]
+    if "init_from" in made_of and saved.get("init_from") != made_of["init_from"]:
+        found.append("the parameters of init_from")
+    if found:
+        raise UserError(
+            f"run_dir={directory} belongs to another configuration: {', '.join(found)}; "
+            "set these back to continue it, or choose another run_dir"
+        )
