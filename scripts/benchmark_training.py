@@ -2,7 +2,7 @@
 """Training speed: real target tokens per second of three models on line-aligned text, as one JSON line each.
 
     scripts/benchmark_training.py --train DIR/train --src de --tgt en [--sizes T B L U] [--updates 60] [--rounds 2]
-        [--peer 'COMMAND'] [--profile]
+        [--beside KEY=VALUE …] [--peer 'COMMAND'] [--profile]
 
 The models, about 2,000 real target tokens an update, joint BPE of 8,000 pieces, dropout 0.1, label smoothing 0.1, Adam:
 
@@ -14,6 +14,9 @@ U  the same without input feeding
 Tokens per second = target pieces and ends of sentence that enter the loss / wall time, batches included, padding left out,
 the first third of the updates left out. COMMAND is another trainer to measure beside it: it runs once a round, must print a
 JSON object with `tokens_per_s` as its last line, and every figure of that round is then also given as a ratio to it.
+
+Each KEY=VALUE, such as train.compile=true, is measured in turn with the plain setting, as a ratio to it. The first third of the
+updates is not timed, and so neither is what is compiled in it. `kept_mib` is what the first batch keeps for its gradient.
 
 The first line says how fast this machine multiplies matrices, by either library (nmt/models/linear.py). A size's `limit` is
 that of its own matrix products: tokens per second if an update were nothing but its multiplications (counted by torch's
@@ -37,7 +40,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from nmt.components import build_model, build_optimizer, build_schedule
+from nmt.components import build_model
 from nmt.config import TokenizerSettings, TrainSettings, compose
 from nmt.data.batches import Position, TrainingData
 from nmt.data.store import open_store
@@ -49,7 +52,8 @@ from nmt.models.cells import Cell, LSTMCell
 from nmt.models.linear import prefers_onednn, product
 from nmt.models.seq2seq import Vocabulary
 from nmt.training.loop import Trainer
-from nmt.training.loss import TrainedModel
+from nmt.training.precision import autocast
+from nmt.training.session import new_trainer as make_trainer
 
 SIZES = {
     "T": ["model=transformer", "model.dropout=0.1"],
@@ -70,6 +74,7 @@ def main() -> None:
     parser.add_argument("--tokens-per-batch", type=int, default=2300, help="padded, on the longer side")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--profile", action="store_true", help="say where the time of an update goes")
+    parser.add_argument("--beside", nargs="+", default=[], help="settings to measure beside the plain one")
     parser.add_argument("--peer", help="a command to measure beside it")
     options = parser.parse_args()
     use_threads(options.threads)
@@ -93,12 +98,19 @@ def main() -> None:
             peer = run_peer(options.peer) if options.peer else None
             for size in options.sizes:
                 trainer = new_trainer(size)
-                figures = {"size": size, "round": number + 1, **measure(trainer, data, options.updates)}
+                figures = {"size": size, "round": number + 1, "kept_mib": kept(trainer, data)}
+                figures |= measure(trainer, data, options.updates)
                 figures["limit"] = round(1e9 * max(rate.values()) / flops_per_token(trainer, data))
                 figures["share"] = round(figures["tokens_per_s"] / figures["limit"], 3)
                 if peer:
                     figures |= {"peer_tokens_per_s": peer, "ratio": round(figures["tokens_per_s"] / peer, 3)}
                 print(json.dumps(figures), flush=True)
+                for setting in options.beside:
+                    compared = new_trainer(size, setting)
+                    other = {"kept_mib": kept(compared, data)} if "compile" not in setting else {}
+                    other |= measure(compared, data, options.updates)
+                    ratio = round(other["tokens_per_s"] / figures["tokens_per_s"], 3)
+                    print(json.dumps({"size": size, "round": number + 1, "with": setting, **other, "ratio": ratio}), flush=True)
                 if options.profile:
                     print(json.dumps({"size": size, "share_of_time": operators(trainer, data)}), flush=True)
 
@@ -116,15 +128,12 @@ def product_rates() -> dict[str, float]:
     return {name: round(rate) for name, rate in best.items()}
 
 
-def new_trainer(size: str) -> Trainer:
+def new_trainer(size: str, *overrides: str) -> Trainer:
     """One model, freshly initialised, with all that its updates need."""
     torch.manual_seed(1)
-    config = compose("train", SIZES[size])
+    config = compose("train", [*SIZES[size], *overrides])
     model = build_model(config["model"], Vocabulary(8000, 8000, joint=True))
-    optimizer = build_optimizer(config["optimizer"], model)
-    settings = TrainSettings(**config["train"])
-    trained = TrainedModel(model, smoothing=0.1)
-    return Trainer(trained, optimizer, build_schedule(config["schedule"]), settings, torch.device("cpu"))
+    return make_trainer(config, model, TrainSettings(**config["train"]), torch.device("cpu"), alone=True)
 
 
 def measure(trainer: Trainer, data: TrainingData, updates: int) -> dict[str, float]:
@@ -147,6 +156,30 @@ def measure(trainer: Trainer, data: TrainingData, updates: int) -> dict[str, flo
         "padding": round(padding / (updates - updates // 3), 4),
         "parameters": sum(p.numel() for p in trainer.trained.model.parameters()),
     }
+
+
+def kept(trainer: Trainer, data: TrainingData) -> int:
+    """MiB of tensors that the first batch keeps between forward and backward, parameters left out."""
+    storages: dict[int, int] = {}
+    parameters = {parameter.untyped_storage().data_ptr() for parameter in trainer.trained.parameters()}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in parameters:
+            storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    sequence = data.updates(Position(0, 0), trainer.device)
+    (batch,), _ = next(sequence)
+    sequence.close()
+    with (
+        torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
+        autocast(trainer.settings.precision, trainer.device),
+    ):
+        loss, _ = trainer.trained.train()(batch)  # which holds them until it goes
+    found = sum(storages.values()) >> 20
+    del loss
+    return found
 
 
 def flops_per_token(trainer: Trainer, data: TrainingData, updates: int = 5) -> float:
