@@ -15,7 +15,13 @@ pytestmark = pytest.mark.integration
 
 SMALL = [
     *("model=luong_tiny", "data.train_pairs=600", "data.dev_pairs=8", "data.test_pairs=4", "tokenizer.vocab_size=500"),
-    *("train.tokens_per_batch=300", "train.validate_every=20", "train.log_every=10", "model.dropout=0.2"),
+    *(
+        "train.tokens_per_batch=300",
+        "train.validate_every=20",
+        "train.log_every=10",
+        "model.dropout=0.2",
+        "train.ema_decay=0.9",
+    ),
     *("decode.beam=2", "decode.max_length=20", "train.threads=1", "device=cpu"),
 ]
 WATCHED = ["train.histograms=true", "train.profile=true"]
