@@ -6,7 +6,7 @@
 Trains one of the models of benchmark_training.py and hands over a checkpoint (parameters, averages, optimizer, random
 generators) every so many seconds. While one is written in the background, updates may be slower: so its cost is the time for
 which training stood still, and what the updates beside its writing took longer than the median of the others. The JSON line
-gives both in seconds and as a share of the time between two checkpoints, and resident memory after each tenth of the updates.
+gives both in seconds and as a share of a minute, for one checkpoint a minute, and resident memory after each tenth of the updates.
 """
 
 import argparse
@@ -94,7 +94,7 @@ def measure(data: TrainingData, options: argparse.Namespace, folder: Path) -> di
         "checkpoints": len(stopped),
         "stood_still_s": round(still, 3),
         "slower_s": round(slower, 3),
-        "share": round((still + slower) / options.every, 5),
+        "share_of_a_minute": round((still + slower) / 60, 5),
         "resident_mib": resident,
         "peak_mib": peak,
         "checkpoint_mib": sum(path.stat().st_size for path in (folder / "checkpoints" / "last").glob("*")) >> 20,
