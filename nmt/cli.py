@@ -58,7 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
     except UnicodeEncodeError:
         return _fail(command, "an argument is not valid UTF-8")
     except KeyboardInterrupt as end:
-        continued = f"; to continue: {shlex.join(['nmt', command, *rest])}" if command == "train" else ""
+        again = "the same torchrun command" if "TORCHELASTIC_RUN_ID" in os.environ else shlex.join(["nmt", command, *rest])
+        continued = f"; to continue: {again}" if command == "train" else ""
         print(f"nmt {command}: {str(end) or 'interrupted'}{continued}", file=sys.stderr)
         return 128 + getattr(end, "signal_number", signal.SIGINT)
 

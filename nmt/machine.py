@@ -43,17 +43,20 @@ def use_threads(count: int | None) -> None:
     # oneDNN keeps the code that it makes for each shape; sentences come in so many that 1,024, its default, are a gigabyte
     for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
         os.environ.setdefault(cache, "64")
-    if count is not None:
-        if count < 1:
-            raise UserError(f"threads must be at least 1, or null for torch's choice, but is {count}")
-        torch.set_num_threads(count)
+    if count is not None and count < 1:
+        raise UserError(f"threads must be at least 1, or null for torch's choice, but is {count}")
+    torch.set_num_threads(count or _THREADS)
 
 
-def use_deterministic_kernels() -> None:
-    """Let torch take only kernels that give the same bits again, on a GPU, too; on the CPU all of them do."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which cuBLAS asks for
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = False
+_THREADS = torch.get_num_threads()
+"""torch's own choice, for the runs of a sweep come one after the other in one process."""
+
+
+def use_deterministic_kernels(wanted: bool) -> None:
+    """Let torch take only kernels that give the same bits again, on a GPU, too, or any; on the CPU all of them do."""
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which cuBLAS asks for
+    torch.use_deterministic_algorithms(wanted)
 
 
 def _keep_freed_memory() -> None:

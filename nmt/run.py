@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nmt.components import build_model
-from nmt.config import DecodeSettings, TokenizerSettings, check_decode_settings, free_keys
+from nmt.config import DecodeSettings, TokenizerSettings, TrainConfig, check_decode_settings, free_keys
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.machine import choose_device
@@ -166,17 +166,25 @@ def _plain(settings: Config) -> Config:
 def differences(old: Config, new: Config) -> list[str]:
     """Keys that decide the result and differ, each as `key (old → new)`.
 
-    Of `data`, only languages and lengths are compared: what the files hold is compared by fingerprint, and where
-    they lie is free.
+    A setting that an older nmt did not know has its default. Of `data`, only languages and lengths are compared: what the files
+    hold is compared by fingerprint, and where they lie is free.
     """
     free = free_keys()
-    old_flat, new_flat = flat(old), flat(new)
+    old_flat, new_flat = flat(_defaults()) | flat(old), flat(new)
+    if new_flat.get("train.tokens_per_batch") == "auto":  # which is what was found then
+        new_flat["train.tokens_per_batch"] = old_flat["train.tokens_per_batch"]
     found = []
     for key in sorted(old_flat.keys() | new_flat.keys()):
         is_path = key.startswith("data.") and key not in ("data.src", "data.tgt", "data.max_length")
         if key not in free and not is_path and old_flat.get(key) != new_flat.get(key):
             found.append(f"{key} ({old_flat.get(key)} → {new_flat.get(key)})")
     return found
+
+
+def _defaults() -> Config:
+    """Of the settings; components have theirs in their YAML."""
+    plain: Any = OmegaConf.to_container(OmegaConf.structured(TrainConfig), resolve=False)
+    return {key: value for key, value in plain.items() if key not in ("data", "model", "optimizer", "schedule")}
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -42,6 +42,7 @@ import torch
 from safetensors.torch import load_file
 
 KINDS = ("kill", "kill", "writing", "term", "int", "usr1", "full", "cut", "flip", "missing", "cache")
+CLASSES = (("kill", "writing", "usr1"), ("term", "int"), ("full",), ("cut", "flip", "missing"))
 PATIENCE = 300.0
 """Seconds in which anything that is waited for must happen."""
 DISK = 96 << 20
@@ -172,9 +173,9 @@ def strike(subject: Subject, process: "subprocess.Popen[str]", kind: str, dice: 
                 return False
             expect(process, 128 + number, "to continue: nmt train")
         case "usr1":
-            before = len(list((subject.directory / "tensorboard").iterdir())), subject.checkpoints()[-1:]
+            before = subject.checkpoints()[-1:]
             kill(process, signal.SIGUSR1)
-            return subject.wait(process, lambda: subject.checkpoints()[-1:] != before[1])
+            return subject.wait(process, lambda: subject.checkpoints()[-1:] != before)
         case _:
             time.sleep(dice.uniform(0, 0.1))
     return process.poll() is None or kind in ("term", "int")
@@ -270,7 +271,8 @@ def soak(model: str, folder: Path, *, faults: int, updates: int, dice: random.Ra
     begun = time.monotonic()
     finish(alone)
     seconds_alone = time.monotonic() - begun
-    deck = [kind for _ in range(0, faults, len(KINDS)) for kind in dice.sample(KINDS, len(KINDS))]
+    one_of_each = [dice.choice(kinds) for kinds in dice.sample(CLASSES, len(CLASSES))]  # for a short soak
+    deck = one_of_each + [kind for _ in range(0, faults, len(KINDS)) for kind in dice.sample(KINDS, len(KINDS))]
     happened: Counter[str] = Counter()
     for number, kind in enumerate(deck[:faults]):
         when = updates * number // (faults + 1) + dice.randrange(1, 4)
@@ -304,7 +306,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=50)
     parser.add_argument("--updates", type=int, default=600)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--folder", type=Path, help="where the runs are, and stay; default: a temporary one")
+    parser.add_argument("--folder", type=Path, help="where the runs are; default: a temporary one")
     options = parser.parse_args()
     if "NMT_SOAK_INSIDE" not in os.environ and shutil.which("unshare"):
         allowed = subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode == 0

@@ -36,7 +36,9 @@ def main(config: Config) -> float:
         raise UserError(f"{config['input']} is empty")
     if len(sources) != len(references):
         raise UserError(f"{config['input']} has {len(sources)} lines but {config['reference']} has {len(references)}")
-    translator = run.translator(checkpoint=config["checkpoint"], device=config["device"], decode=config["decode"])
+    translator = run.translator(
+        checkpoint=config["checkpoint"], device=config["device"], weights=config["weights"], decode=config["decode"]
+    )
     scores = _evaluate(run, name, sources, references, translator)
     for value in scores.values():
         print(f"{value.text}\n{value.signature}")

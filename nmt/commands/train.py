@@ -36,8 +36,7 @@ def main(config: Config) -> float:
         )
     config["run_dir"] = config["run_dir"] or f"runs/{model_name(config)}"
     use_threads(config["train"]["threads"])
-    if config["train"]["deterministic"]:
-        use_deterministic_kernels()
+    use_deterministic_kernels(config["train"]["deterministic"])
     with Signals() as signals, distributed.joined(choose_device(config["device"])) as device, ExitStack() as held:
         check_device(config["train"], device)
         with distributed.first() as is_first:

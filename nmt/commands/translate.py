@@ -27,7 +27,9 @@ def main(config: Config) -> None:
     if config["text"] is not None and config["input"] is not None:
         raise UserError("text=… and input=FILE are two sources: give one")
     run = Run.open(Path(config["run"]))
-    translator = run.translator(checkpoint=config["checkpoint"], device=config["device"], decode=config["decode"])
+    translator = run.translator(
+        checkpoint=config["checkpoint"], device=config["device"], weights=config["weights"], decode=config["decode"]
+    )
     if config["text"] is not None:
         lines: Iterable[str] = [" ".join(config["text"].split("\n"))]
     else:

@@ -49,7 +49,7 @@ class Batch:
     @classmethod
     def nothing(cls) -> "Batch":
         """A batch that can be computed like any other and has no target token: for a process without a share."""
-        bos, eos = torch.full((1, 1), BOS), torch.full((1, 1), EOS)
+        bos, eos = torch.full((1, 2), BOS), torch.full((1, 1), EOS)  # two steps: a first state may be no parameter's work
         none = torch.empty(0, dtype=torch.int64)
         return cls(src=eos, src_mask=torch.ones(1, 1, dtype=torch.bool), tgt_in=bos, targets=none, positions=none, src_tokens=0)
 

@@ -73,7 +73,7 @@ class Translator:
         self.device = device
 
     @classmethod
-    def load(cls, run: str | Path, *, checkpoint: str = "best", device: str = "auto") -> "Translator":
+    def load(cls, run: str | Path, *, checkpoint: str = "best", weights: str = "auto", device: str = "auto") -> "Translator":
         """The translator of a run directory, searching as the run did in validation.
 
         Raises:
@@ -81,7 +81,7 @@ class Translator:
         """
         from nmt.run import Run
 
-        return Run.open(Path(run)).translator(checkpoint=checkpoint, device=device)
+        return Run.open(Path(run)).translator(checkpoint=checkpoint, weights=weights, device=device)
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """The best translation of each sentence, in order."""

@@ -155,6 +155,10 @@ class DecoderLayer(nn.Module):
         self.around_cross = parts.around()
         self.around_feedforward = parts.around()
 
+    def keys_values(self, states: Tensor) -> KeysValues:
+        """What `cross_attention` looks at, of the encoder's states (B, S, D)."""
+        return self.cross_attention.keys_values(states)
+
     def forward(self, x: Tensor, view: View, memory: KeysValues, mask: Tensor) -> Tensor:
         """All positions at once: (B, T, D) of x (B, T, D), keys and values (B, G, S, d_k), mask (B, 1, 1, S)."""
         q, k, v = self.self_attention.at(self.around_self.before(x), view.i)

@@ -119,8 +119,8 @@ class Transformer(Seq2Seq):
         return [layer.cross_attention for layer in self._decoder()]
 
     def blocks(self) -> list[Block]:
-        attentions = [Block(attention, ("keys_values", "queries", "forward")) for attention in self.cross_attention()]
-        return [*map(Block, self.encoder.layers), *attentions, *map(Block, self.decoder_layers)]
+        decoder = [Block(layer, ("keys_values", "forward")) for layer in self.decoder_layers]
+        return [*map(Block, self.encoder.layers), *decoder]
 
     def longest_source(self) -> Limit | None:
         return self.encoder.positions.limit()
@@ -132,7 +132,7 @@ class Transformer(Seq2Seq):
         states = self.encoder(self.src_embedding(src), src_mask)  # (B, S, D)
         memory = {"mask": src_mask}
         for n, layer in enumerate(self._decoder()):
-            memory[f"keys.{n}"], memory[f"values.{n}"] = layer.cross_attention.keys_values(states)
+            memory[f"keys.{n}"], memory[f"values.{n}"] = layer.keys_values(states)
         return memory
 
     def forward(self, src: Tensor, tgt_in: Tensor, src_mask: Tensor) -> Tensor:

@@ -64,7 +64,8 @@ def find_runs(folders: Iterable[Path]) -> Found:
             found.unfinished.append(directory)
             continue
         free = free_keys() - set(ENDS) | {"seed"}
-        settings = {key: value for key, value in flat(config).items() if key not in free}
+        # A key that is null may be missing in runs of an older nmt
+        settings = {key: value for key, value in flat(config).items() if key not in free and value is not None}
         first = seen.setdefault(repr((sorted(settings.items(), key=str), config["seed"])), directory)
         if first is directory:
             found.finished.append(Finished(directory, config["seed"], settings, result))

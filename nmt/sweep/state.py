@@ -27,8 +27,19 @@ class SweepState:
         self._locks = self.directory / "locks"
 
     def begin(self) -> None:
-        """Forget what an earlier attempt left: its failures are tried again."""
+        """Forget what an earlier attempt left: its failures are tried again.
+
+        Raises:
+            UserError: if another command works on this sweep.
+        """
         self._locks.mkdir(parents=True, exist_ok=True)
+        self._command = (self.directory / "command").open("a", encoding="utf-8")
+        try:
+            fcntl.flock(self._command, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another nmt train -m is at work in {self.directory.parent}: wait for its end, or choose another sweep_dir"
+            ) from None
         self._stop.unlink(missing_ok=True)
         shutil.rmtree(self._failed, ignore_errors=True)
         self._failed.mkdir()

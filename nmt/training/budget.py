@@ -54,7 +54,8 @@ def device_budget(store: IdStore, make: Callable[[int], Trainer]) -> int:
             trainer = make(tokens)
             for batch in (widest(store, tokens), longest_batch(store, tokens)):
                 for update in (1, 2):  # the optimizer's state comes with the first
-                    bool(trainer.update([batch.to(trainer.device)], update).finite)  # waits for it
+                    pair = [batch.to(trainer.device)] * 2  # gradients of one while the other is computed, as in accumulation
+                    bool(trainer.update(pair, update).finite)  # waits for it
         except OutOfMemoryError:
             return False
         except RuntimeError as error:

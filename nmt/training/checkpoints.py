@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nmt.errors import UserError
+from nmt.errors import Interrupted, UserError
 from nmt.training.checkpoint import AVERAGED, FORMAT, MANIFEST, MODEL, Checkpoint, Contents, sha256
 
 _STEP = re.compile(r"step-\d+")
@@ -28,7 +28,8 @@ class Checkpoints:
 
     def all(self) -> list[Checkpoint]:
         """All of them, damaged ones too, oldest first."""
-        return [Checkpoint(path) for path in sorted(self.directory.glob("step-*")) if _STEP.fullmatch(path.name)]
+        found = [Checkpoint(path) for path in self.directory.glob("step-*") if _STEP.fullmatch(path.name)]
+        return sorted(found, key=lambda checkpoint: checkpoint.updates)
 
     def find(self, name: str) -> Checkpoint:
         """The checkpoint called `last`, `best`, `averaged` or by its number of updates.
@@ -194,7 +195,7 @@ class CheckpointWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._thread.shutdown(wait=True)
-        if kind is None:
+        if kind is None or issubclass(kind, Interrupted):  # which promises a checkpoint
             self.wait()
 
     def begin(self, updates: int) -> Path:

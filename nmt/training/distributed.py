@@ -14,10 +14,12 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from nmt.data.batches import Batch
 from nmt.errors import LostProcessError, UserError
 from nmt.training.loss import TrainedModel
 
@@ -52,6 +54,8 @@ def joined(device: torch.device) -> Iterator[torch.device]:
         LostProcessError: if another process has ended while this one waited for it.
     """
     if not launched():
+        if device.index is not None:
+            torch.cuda.set_device(device)
         yield device
         return
     if device.type == "cuda":
@@ -165,34 +169,39 @@ def shared_out(function: Callable[[list[Any]], list[Value]], items: Sequence[Any
     return [shares[n % size()][n // size()] for n in range(len(items))]
 
 
-def parallel(trained: TrainedModel, *, sharded: bool) -> nn.Module:
-    """A module that computes a share of an update and whose gradients become means over all processes.
+def parallel(trained: TrainedModel, device: torch.device, *, sharded: bool) -> nn.Module:
+    """A module on a device that computes a share of an update and whose gradients become means over all processes.
 
     Args:
-        trained: the model with its loss, on its device.
+        trained: the model with its loss, in host memory.
+        device: of this process.
         sharded: parameters, gradients and optimizer state are split among processes (FSDP2; Zhao et al. 2023), else each
             process has all of them (DDP; Li et al. 2020).
     """
     if sharded and dist.is_initialized():
+        mesh = init_device_mesh(device.type, (size(),))
         # torch warns of results that are views, for they must not be written to: nothing here writes to a result in place
         warnings.filterwarnings("ignore", message=r".*returned a view tensor", category=UserWarning)
         for module, verbs in trained.model.blocks():
-            fully_shard(module)
+            fully_shard(module, mesh=mesh)  # moves it to its device, too: one after the other, for all may not fit
             for verb in set(verbs) - {"forward"}:
                 register_fsdp_forward_method(module, verb)
-        fully_shard(trained, reshard_after_forward=True)  # so that parameters can be read between forwards
+        fully_shard(trained, mesh=mesh, reshard_after_forward=True)  # so that parameters can be read between forwards
     elif size() > 1:
-        return DistributedDataParallel(trained, gradient_as_bucket_view=True)
-    return trained
+        wrapped = DistributedDataParallel(trained.to(device), gradient_as_bucket_view=True)
+        # It arranges what it sends anew after the first backward. By this one, it has done so before a run begins or continues,
+        # and adds up in the same order in both
+        wrapped(Batch.nothing().to(device))[0].backward()
+        wrapped.zero_grad()
+        return wrapped
+    return trained.to(device)
 
 
 def no_exchange(trained: nn.Module, *, last: bool) -> AbstractContextManager[Any]:
     """While it is open, gradients are only gathered; they are exchanged with the last batch of an update."""
     if isinstance(trained, DistributedDataParallel) and not last:
         return trained.no_sync()
-    if isinstance(trained, FSDPModule):
-        trained.set_requires_gradient_sync(last)
-    return nullcontext()
+    return nullcontext()  # sharded gradients are exchanged with every batch: no process has room for all of them
 
 
 def whole(tensor: Tensor) -> Tensor:

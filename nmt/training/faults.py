@@ -2,6 +2,8 @@
 
 import json
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +90,7 @@ class _Later:
 
     def __init__(self, flag: Tensor) -> None:
         self._flag = flag.to("cpu", non_blocking=True)
-        self._arrived = torch.cuda.Event() if flag.is_cuda else None
-        if self._arrived is not None:
-            self._arrived.record()
+        self._arrived = torch.cuda.current_stream(flag.device).record_event() if flag.is_cuda else None
 
     def value(self) -> bool:
         if self._arrived is not None:
@@ -100,11 +100,25 @@ class _Later:
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether a device could not give the memory that was asked for."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    words = ("can't allocate memory", "STATUS_ALLOC_FAILED", "out of memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 class OutOfMemoryError(UserError):
     """A batch did not fit the memory of its device."""
+
+
+@contextmanager
+def room_to_translate(device: torch.device) -> Iterator[None]:
+    """While it is open, too little memory is an error of the search."""
+    try:
+        yield
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise OutOfMemoryError(
+                f"{device} has too little memory to translate dev: lower decode.batch_size, or train.tokens_per_batch"
+            ) from None
+        raise
 
 
 def out_of_memory(batch: Batch, device: torch.device) -> OutOfMemoryError:

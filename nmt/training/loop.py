@@ -126,27 +126,35 @@ class Trainer:
             sums = self.update(batches, progress.updates + 1)
             sums.waiting = waiting
             progress.advance(position, sums.tokens)
+            progress.seconds = before + time.perf_counter() - begun
             bad.note(progress, sums.finite, batches)
             monitor.update(progress, sums, rate)
             progress.update_seconds += time.perf_counter() - update_begun
 
     def update(self, batches: list[Batch], number: int) -> Sums:
-        """Update `number`, from 1: by the gradient of the mean loss over all target tokens, those of all processes, too."""
+        """Update `number`, from 1: by the gradient of the mean loss over all target tokens, those of all processes, too.
+
+        Raises:
+            OutOfMemoryError: if it does not fit the memory of the device.
+        """
+        try:
+            return self._update(batches, number)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise out_of_memory(max(batches, key=lambda batch: batch.area), self.device) from None
+            raise
+
+    def _update(self, batches: list[Batch], number: int) -> Sums:
         self.trained.train()
         tokens, src_tokens, positions = distributed.total(
             [sum(b.tokens for b in batches), sum(b.src_tokens for b in batches), sum(b.area for b in batches)]
         )
         losses = []
         for n, batch in enumerate(batches, start=1):
-            try:
-                with distributed.no_exchange(self.trained, last=n == len(batches)):
-                    with autocast(self.settings.precision, self.device):
-                        loss, nll = self.trained(batch)
-                    self.scaler.scale(loss * distributed.size() / tokens).backward()  # processes are averaged
-            except RuntimeError as error:
-                if is_out_of_memory(error):
-                    raise out_of_memory(batch, self.device) from None
-                raise
+            with distributed.no_exchange(self.trained, last=n == len(batches)):
+                with autocast(self.settings.precision, self.device):
+                    loss, nll = self.trained(batch)
+                self.scaler.scale(loss * distributed.size() / tokens).backward()  # processes are averaged
             losses.append(torch.stack([loss.detach(), nll]))
         total = distributed.summed(torch.stack(losses).sum(0))
         self.scaler.unscale_(self.optimizer)
@@ -160,14 +168,16 @@ class Trainer:
 
     def _step(self, finite: Tensor) -> None:
         """Apply the gradient, if it is finite."""
-        if self.scaler.is_enabled():  # it looks for itself
+        if not self.optimizer.state and not finite:
+            pass  # a kernel that does nothing would leave its new moments undefined; so the first update waits
+        elif self.scaler.is_enabled():  # it looks for itself
             self.scaler.step(self.optimizer)
-            self.scaler.update()
         elif self.optimizer.param_groups[0].get("fused") and not isinstance(self.trained, FSDPModule):
             self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]  # the kernel then does nothing, and nobody waits
             self.optimizer.step()
         elif finite:
             self.optimizer.step()
+        self.scaler.update()
         self.optimizer.zero_grad()
 
     def set_rate(self, update: int, history: Sequence[float] = ()) -> float:

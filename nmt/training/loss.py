@@ -87,7 +87,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 
 class TrainedModel(nn.Module):
-    """A model with its loss: what the loop calls, and what a data-parallel wrapper would wrap."""
+    """A model with its loss: what the loop calls, and what a data-parallel wrapper wraps."""
 
     def __init__(self, model: Seq2Seq, *, smoothing: float) -> None:
         super().__init__()

@@ -58,7 +58,8 @@ class RunMonitor:
         if settings.profile:
             ahead = settings.validate_every - updates % settings.validate_every
             ahead = min(ahead, settings.max_updates - updates) if settings.max_updates else ahead
-            self._profiler = Profiler(directory, updates=updates, ahead=ahead, device=device)
+            if ahead > 0:  # else only a validation is left
+                self._profiler = Profiler(directory, updates=updates, ahead=ahead, device=device)
         self._model: nn.Module | None = None
         self._bar = _bar()
         self._task = self._bar.add_task("training", total=settings.max_updates, completed=updates, figures="")

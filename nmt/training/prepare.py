@@ -81,6 +81,11 @@ def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared
 
 
 def _fitting_budget(config: Config, vocabulary: Vocabulary, store: IdStore, device: torch.device) -> int:
+    if distributed.size() > 1:
+        raise UserError(
+            "train.tokens_per_batch=auto looks at one GPU alone: find the number by a run without torchrun, and set it here"
+        )
+
     def make(tokens: int) -> Trainer:
         settings = TrainSettings(**config["train"] | {"tokens_per_batch": tokens})
         return new_trainer(config, build_model(config["model"], vocabulary), settings, device, alone=True)

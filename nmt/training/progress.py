@@ -87,7 +87,7 @@ class Progress:
         is_best = self.best[0] is found
         if scheduled:
             self.history.append(loss)
-        self.bad_validations = 0 if is_best else self.bad_validations + scheduled
+            self.bad_validations = 0 if is_best else self.bad_validations + 1
         return is_best
 
     def scheduled(self, settings: TrainSettings) -> bool:

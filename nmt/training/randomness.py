@@ -1,5 +1,6 @@
 """The state of every random generator, to save and to restore."""
 
+import hashlib
 import random
 from typing import Any
 
@@ -12,6 +13,11 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+def seed_of_process(seed: int, process: int) -> int:
+    """A seed for training that no other process of this run and no run of another seed has."""
+    return int.from_bytes(hashlib.blake2b(f"{seed} {process}".encode(), digest_size=7).digest(), "little")
 
 
 def random_state() -> dict[str, Any]:

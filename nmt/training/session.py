@@ -1,12 +1,13 @@
 """The training of a run: its parts put together, begun or continued, and brought to its end."""
 
 import logging
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nmt.components import build_optimizer, build_schedule
 from nmt.config import TrainSettings
@@ -19,14 +20,14 @@ from nmt.training import distributed
 from nmt.training.averages import Averages
 from nmt.training.checkpoint import Checkpoint
 from nmt.training.checkpoints import CheckpointWriter
-from nmt.training.faults import SCALING, BadUpdates
+from nmt.training.faults import SCALING, BadUpdates, room_to_translate
 from nmt.training.hparams import write_hparams
 from nmt.training.initial import fill_from_origin
 from nmt.training.loop import Trainer
 from nmt.training.loss import TrainedModel
 from nmt.training.monitor import RunMonitor, Unwatched
 from nmt.training.progress import Progress
-from nmt.training.randomness import seed_everything
+from nmt.training.randomness import seed_everything, seed_of_process
 from nmt.training.recompute import recompute_blocks
 from nmt.training.samples import samples
 from nmt.training.signals import Signals
@@ -82,11 +83,11 @@ def train(run: Run, prepared: Prepared, device: torch.device, signals: Signals) 
         validator = Validator(run, prepared, trainer, model)
 
         def validate_now(scheduled: bool) -> None:
-            with signals.at_once():
+            with signals.at_once(), room_to_translate(device):
                 raw, ema = validator.measure()
             _judge(progress, monitor, prepared, raw, ema, scheduled=scheduled, keep=settings.keep_best)
 
-        seed_everything(run.config["seed"] + 1 + distributed.rank())  # each process has dropout of its own
+        seed_everything(seed_of_process(run.config["seed"], distributed.rank()))  # each has dropout of its own
         if restored is not None:
             restored.continue_random()
         reason = trainer.train(
@@ -109,11 +110,11 @@ def new_trainer(
     """A trainer over a model, on all devices, or alone on one."""
     if settings.gradient_checkpointing:
         recompute_blocks(model)
-    model = model.to(device)
     with_loss = TrainedModel(model, smoothing=settings.label_smoothing)
     if settings.compile:
         with_loss.compile(dynamic=True)
-    trained = with_loss if alone else distributed.parallel(with_loss, sharded=settings.parallel == "fsdp")
+    sharded = settings.parallel == "fsdp"
+    trained = with_loss.to(device) if alone else distributed.parallel(with_loss, device, sharded=sharded)
     averages = None if settings.ema_decay is None else Averages(model, decay=settings.ema_decay)
     optimizer = build_optimizer(config["optimizer"], model)
     return Trainer(trained, optimizer, build_schedule(config["schedule"]), settings, device, averages)
@@ -158,18 +159,27 @@ class Validator:
         # Searches take as many steps as they need in each process, so they cannot wait for parts of a model that others hold
         self._split = trainer.settings.parallel == "fsdp"
         needs_second = self._split or trainer.averages is not None
-        self._second = run.build_model().to(trainer.device) if needs_second else model
+        self._second = run.build_model() if needs_second else None  # in host memory, but while it is measured
 
     def measure(self) -> tuple[Validation, Validation | None]:
         """What dev says of the raw weights, and of their averages, where they are kept."""
-        averages = self._trainer.averages
         if self._split:
-            fill(self._second, whole_weights(self._model))
-        raw = self._measure(self._second if self._split else self._model, self._trainer.trained)
-        if averages is None:
+            with self._filled(whole_weights(self._model)) as whole:
+                raw = self._measure(whole, self._trainer.trained)
+        else:
+            raw = self._measure(self._model, self._trainer.trained)
+        if self._trainer.averages is None:
             return raw, None
-        fill(self._second, whole_weights(self._model, averages.values))
-        return raw, self._measure(self._second, TrainedModel(self._second, smoothing=0.0))
+        with self._filled(whole_weights(self._model, self._trainer.averages.values)) as averaged:
+            return raw, self._measure(averaged, TrainedModel(averaged, smoothing=0.0))
+
+    @contextmanager
+    def _filled(self, weights: dict[str, Tensor]) -> Iterator[Seq2Seq]:
+        """The second model with these weights, on the device while it is open."""
+        assert self._second is not None
+        fill(self._second, weights)
+        yield self._second.to(self._trainer.device)
+        self._second.to("cpu")
 
     def _measure(self, searched: Seq2Seq, trained: nn.Module) -> Validation:
         trainer, prepared = self._trainer, self._prepared

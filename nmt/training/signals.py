@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,6 +12,8 @@ from nmt.errors import Interrupted
 from nmt.training import distributed
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
+REPEATED = 1.0
+"""Seconds in which the same signal counts once: SLURM and torchrun send it to a group, and pass it on to each of its members."""
 
 
 class Signals:
@@ -25,6 +28,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.ending = 0
+        self._since = 0.0
         self.checkpoint = False
         self._at_once = True
         self._before: dict[int, Any] = {}
@@ -44,6 +48,9 @@ class Signals:
         self._at_once = False
         try:
             yield
+            (ending,) = distributed.highest([self.ending])  # one that came too late for the loop
+            if ending:
+                raise Interrupted(ending, "after the last update")
         finally:
             self._at_once = True
 
@@ -68,9 +75,10 @@ class Signals:
         if number == signal.SIGUSR1:
             self.checkpoint = True
         elif self.ending:
-            os._exit(128 + number)
+            if number != self.ending or time.monotonic() - self._since > REPEATED:
+                os._exit(128 + number)
         else:
-            self.ending = number
+            self.ending, self._since = number, time.monotonic()
             if self._at_once:
                 raise Interrupted(number)
             name = signal.Signals(number).name

@@ -27,14 +27,16 @@ SHARDS = "optimizer"
 def save(writer: CheckpointWriter, model: nn.Module, trainer: Trainer, progress: Progress, environment: dict[str, Any]) -> None:
     """Hand a checkpoint of all processes to the writer of the first, which goes on in the background."""
     sharded = trainer.settings.parallel == "fsdp"
-    weights = {MODEL: whole_weights(model)}
+    here = distributed.rank() == 0
+    weights = {MODEL: whole_weights(model, here=here)}
     if trainer.averages is not None:
-        weights[EMA] = whole_weights(model, trainer.averages.values)
+        weights[EMA] = whole_weights(model, trainer.averages.values, here=here)
     random = distributed.gather(random_state())
-    folder = distributed.broadcast(str(writer.begin(progress.updates)) if distributed.rank() == 0 else "")
+    folder = distributed.broadcast(str(writer.begin(progress.updates)) if here else "")
     optimizer = _write_shards(trainer, Path(folder) / SHARDS) if sharded else trainer.optimizer.state_dict()
     training = {"optimizer": optimizer, "random": random, "scaler": trainer.scaler.state_dict(), "environment": environment}
-    distributed.on_first(writer.finish)(Path(folder), Contents(weights, copied(training), progress.as_state()))
+    if here:
+        writer.finish(Path(folder), Contents(weights, copied(training), progress.as_state()))
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def restore(checkpoint: Checkpoint, trainer: Trainer) -> Restored:
     training = checkpoint.training()
     if (checkpoint.directory / SHARDS).is_dir():
         _read_shards(trainer, checkpoint.directory / SHARDS, training["optimizer"])
-    else:
+    elif trainer.settings.parallel != "fsdp":  # else nothing had been updated yet
         trainer.optimizer.load_state_dict(training["optimizer"])
     trainer.scaler.load_state_dict(training["scaler"])
     if trainer.averages is not None:
@@ -70,12 +72,16 @@ def restore(checkpoint: Checkpoint, trainer: Trainer) -> Restored:
     return Restored(Progress.from_state(checkpoint.state()), training["environment"], training["random"])
 
 
-def whole_weights(model: nn.Module, values: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
-    """Copies, in host memory, of a model's parameters (or of `values` in their place) and buffers, tied ones once."""
+def whole_weights(model: nn.Module, values: dict[str, Tensor] | None = None, *, here: bool = True) -> dict[str, Tensor]:
+    """Copies, in host memory, of a model's parameters (or of `values` in their place) and buffers, tied ones once.
+
+    All processes call it together; one where they are not wanted `here` gets none.
+    """
     parameters = {name: parameter.detach() for name, parameter in model.named_parameters()} if values is None else values
     saved = model.state_dict().keys()
     buffers = {name: buffer for name, buffer in model.named_buffers() if name in saved}
-    return {name: copied(distributed.whole(value)) for name, value in (parameters | buffers).items()}
+    gathered = ((name, distributed.whole(value)) for name, value in (parameters | buffers).items())
+    return {name: copied(value) for name, value in gathered if here}
 
 
 def copied(value: Any) -> Any:
@@ -99,6 +105,8 @@ def fill(model: nn.Module, weights: dict[str, Tensor]) -> None:
 
 def _write_shards(trainer: Trainer, folder: Path) -> dict[str, Any]:
     """Write the optimizer's tensors, each process its part; gives the rest."""
+    if not trainer.optimizer.state:  # asked for a state that is not there yet, torch would make it by an update
+        return {"state": {}, "param_groups": []}
     tensors, rest = _split(get_optimizer_state_dict(trainer.trained, trainer.optimizer))
     writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
     write(tensors, storage_writer=writer, no_dist=not dist.is_initialized())

@@ -22,33 +22,38 @@ from nmt.training.state import whole_weights
 
 
 def main(name: str, parallel: str, updates: int, cache: Path, output: Path) -> None:
-    sizes = ["data.train_pairs=400", "data.dev_pairs=2", "tokenizer.vocab_size=500", "tokenizer.sampling=0.1"]
-    config = compose("train", [f"model={name}", "model.dropout=0", *sizes])
     torch.set_default_dtype(torch.float64)
     with distributed.joined(torch.device("cpu")) as device:
-        with distributed.first():
-            corpus = build_corpus(config["data"])
-            tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
-            store = open_store(corpus, "train", tokenizer, cache)
-        data = TrainingData(
-            store,
-            tokenizer,
-            tokens_per_batch=200,
-            accumulate=3,
-            seed=1,
-            process=distributed.rank(),
-            processes=distributed.size(),
-        )
-        torch.manual_seed(1)
-        model = build_model(config["model"], Vocabulary(tokenizer.src_size, tokenizer.tgt_size, tokenizer.joint))
-        trained = distributed.parallel(TrainedModel(model, smoothing=0.1), sharded=parallel == "fsdp")
-        optimizer = build_optimizer(config["optimizer"], model)
-        trainer = Trainer(trained, optimizer, lambda _: 1.0, TrainSettings(parallel=parallel), device)
-        sequence = data.updates(Position(0, 0), device)
-        for number in range(1, updates + 1):
-            trainer.update(next(sequence)[0], number)
-        weights = whole_weights(model)
+        weights = update(name, parallel, updates, cache, device)
         distributed.on_first(save_file)(weights, output)
+
+
+def update(name: str, parallel: str, updates: int, cache: Path, device: torch.device) -> dict[str, torch.Tensor]:
+    sizes = ["data.train_pairs=400", "data.dev_pairs=2", "tokenizer.vocab_size=500", "tokenizer.sampling=0.1"]
+    config = compose("train", [f"model={name}", "model.dropout=0", *sizes])
+    with distributed.first():
+        corpus = build_corpus(config["data"])
+        tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
+        store = open_store(corpus, "train", tokenizer, cache)
+    data = TrainingData(
+        store,
+        tokenizer,
+        tokens_per_batch=200,
+        accumulate=3,
+        seed=1,
+        process=distributed.rank(),
+        processes=distributed.size(),
+    )
+    torch.manual_seed(1)
+    model = build_model(config["model"], Vocabulary(tokenizer.src_size, tokenizer.tgt_size, tokenizer.joint))
+    trained = distributed.parallel(TrainedModel(model, smoothing=0.1), device, sharded=parallel == "fsdp")
+    optimizer = build_optimizer(config["optimizer"], model)
+    trainer = Trainer(trained, optimizer, lambda _: 1.0, TrainSettings(parallel=parallel), device)
+    sequence = data.updates(Position(0, 0), device)
+    for number in range(1, updates + 1):
+        trainer.update(next(sequence)[0], number)
+    sequence.close()
+    return whole_weights(model)
 
 
 if __name__ == "__main__":

@@ -71,12 +71,13 @@ def train(processes: int, run: Path, updates: int, *more: str) -> "subprocess.Co
 @pytest.mark.integration
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_a_run_of_two_processes_continues_with_one_and_then_with_four(tmp_path: Path, parallel: str) -> None:
-    keys = [f"train.parallel={parallel}", "model.dropout=0", "train.ema_decay=0.9"]
+    rate = ["schedule=constant", "optimizer.lr=1e-3"]  # so that each update moves parameters by far more than the tolerance
+    keys = [f"train.parallel={parallel}", "model.dropout=0", "train.ema_decay=0.9", *rate]
     mixed, alone = tmp_path / "mixed", tmp_path / "alone"
     train(2, mixed, 7, *keys)
     assert "processes (2 → 1)" in train(1, mixed, 13, *keys).stderr
     assert "continuing" in train(4, mixed, 20, *keys).stderr
-    train(1, alone, 20, "model.dropout=0", "train.ema_decay=0.9")
+    train(1, alone, 20, "model.dropout=0", "train.ema_decay=0.9", *rate)
     for name in ("model.safetensors", "ema.safetensors"):
         ends = [load_file(run / "checkpoints" / "last" / name) for run in (mixed, alone)]
         for key, value in ends[1].items():
@@ -140,3 +141,15 @@ def test_a_signal_to_one_of_two_processes_ends_both_after_the_same_update_with_a
     last = [words.strip().splitlines()[-1].partition("; to continue")[0] for words in said]
     assert last[0] == last[1]
     assert "ended by SIGTERM after" in last[0]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_four_processes_that_were_interrupted_end_in_the_bits_of_four_that_were_not(tmp_path: Path, parallel: str) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    keys = [f"train.parallel={parallel}", "model.dropout=0.2", "tokenizer.sampling=0.1"]
+    train(4, whole, 12, *keys)
+    train(4, broken, 5, *keys)
+    train(4, broken, 12, *keys)
+    ends = [load_file(run / "checkpoints" / "last" / "model.safetensors") for run in (whole, broken)]
+    assert all(torch.equal(ends[1][name], value) for name, value in ends[0].items())
