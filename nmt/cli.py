@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"nmt {nmt.__version__}")
         return 0
     signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # asks for a checkpoint; where there is nothing to save, for nothing
     command, *rest = arguments
     if command not in COMMANDS:
         print(f"nmt: there is no command {command!r}; there are: {', '.join(COMMANDS)} (nmt --help)", file=sys.stderr)

@@ -155,6 +155,23 @@ def read_config(directory: Path) -> Config:
     return {str(key): value for key, value in config.items()}
 
 
+def read_corpus(directory: Path) -> dict[str, Any]:
+    """What `corpus.json` of a run says that it was made of; raises `UserError` if it cannot be read."""
+    path = directory / "corpus.json"
+    try:
+        saved = dict(json.loads(path.read_text(encoding="utf-8")))
+        dict(saved["fingerprints"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is missing or damaged: start anew in another run_dir") from error
+    return saved
+
+
+def changed_texts(saved: Mapping[str, Any], fingerprints: Mapping[str, str]) -> list[str]:
+    """The splits whose text is not the one that a run was made of."""
+    old = saved["fingerprints"]
+    return [f"the text of data.{split}" for split in ("train", "dev") if old.get(split) != fingerprints.get(split)]
+
+
 def _plain(settings: Config) -> Config:
     """Settings none of which is an interpolation: nothing of a saved config is resolved."""
     for key, value in settings.items():

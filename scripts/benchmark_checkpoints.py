@@ -6,7 +6,7 @@
 Trains one of the models of benchmark_training.py and hands over a checkpoint (parameters, averages, optimizer, random
 generators) every so many seconds. While one is written in the background, updates may be slower: so its cost is the time for
 which training stood still, and what the updates beside its writing took longer than the median of the others. The JSON line
-gives both in seconds and as a share of a minute, as for one checkpoint a minute, and resident memory at each tenth of the updates.
+gives both in seconds and as a share of a minute, as for one checkpoint a minute, and resident memory at tenths of the updates.
 """
 
 import argparse

@@ -1,13 +1,18 @@
 """The run directory and the settings that may change."""
 
+import copy
+import importlib
 from pathlib import Path
 
 import pytest
+import torch
 
 from nmt.config import compose, free_keys
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.run import Run, differences, read_config
+from nmt.training.checkpoint import EMA, MODEL, Contents
+from nmt.training.state import whole_weights
 
 
 def test_only_settings_that_decide_the_result_are_differences() -> None:
@@ -41,6 +46,41 @@ def test_a_run_that_cannot_be_made_leaves_nothing(
     with pytest.raises(OSError, match="No space left"):
         Run.create(tmp_path / "run", compose("train"), tokenizer, corpus={}, environment={})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_are_those_asked_for(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    config = compose("train", ["model=transformer_tiny"])
+    run = Run.create(tmp_path / "run", config, tokenizer, corpus={}, environment={})
+    raw, averages = (whole_weights(run.build_model()) for _ in range(2))
+    state = {"updates": 1, "best": [{"update": 1}]}
+    run.checkpoints.finish(run.checkpoints.begin(1), Contents({MODEL: raw, EMA: averages}, {}, state), keep=1)
+    name, cpu = "output.weight", torch.device("cpu")
+    loaded = {weights: run.load_model("best", cpu, weights).state_dict()[name] for weights in ("raw", "ema", "auto")}
+    assert loaded["raw"].equal(raw.get(name, raw["tgt_embedding.weight"]))
+    assert loaded["ema"].equal(averages.get(name, averages["tgt_embedding.weight"]))
+    assert loaded["auto"].equal(loaded["ema"])
+    assert not loaded["raw"].equal(loaded["ema"])
+    with pytest.raises(UserError, match="weights must be auto, raw or ema, but is 'foo'"):
+        run.load_model("best", cpu, "foo")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "translate"])
+def test_commands_pass_on_which_weights_to_take(tmp_path: Path, tokenizer: Tokenizer, command: str) -> None:
+    run = Run.create(tmp_path / "run", compose("train", ["model=transformer_tiny"]), tokenizer, corpus={}, environment={})
+    contents = Contents({MODEL: whole_weights(run.build_model())}, {}, {"updates": 1, "best": [{"update": 1}]})
+    run.checkpoints.finish(run.checkpoints.begin(1), contents, keep=1)
+    text = ["text=a"] if command == "translate" else ["split=dev"]
+    config = compose(command, [f"run={run.directory}", "weights=ema", *text])
+    with pytest.raises(UserError, match=r"only a run with train\.ema_decay has averages"):
+        importlib.import_module(f"nmt.commands.{command}").main(config)
+
+
+def test_a_setting_that_an_older_nmt_did_not_know_has_its_default() -> None:
+    new = compose("train", ["model=luong_tiny"])
+    old = copy.deepcopy(new)
+    del old["train"]["ema_decay"], old["train"]["precision"], old["init_weights"]
+    assert differences(old, new) == []
+    assert differences(old, compose("train", ["model=luong_tiny", "train.precision=bf16"])) == ["train.precision (fp32 → bf16)"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import ExitStack
+from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -34,6 +35,8 @@ def main(config: Config) -> float:
         raise UserError(
             f"sweep_dir={config['sweep_dir']} is for the runs of a sweep: add -m, or set run_dir=DIR for this one run"
         )
+    if config["init_from"] is not None:
+        config["init_from"] = str(Path(config["init_from"]))  # one path, however it is typed
     config["run_dir"] = config["run_dir"] or f"runs/{model_name(config)}"
     use_threads(config["train"]["threads"])
     use_deterministic_kernels(config["train"]["deterministic"])
@@ -43,6 +46,7 @@ def main(config: Config) -> float:
             run, corpus, prepared = prepare(config if is_first else config | {"resume": "auto"}, device)
             if is_first:
                 held.enter_context(run.locked())
+                run.write_config(config)
                 held.enter_context(logged_to(run.directory / "train.log"))
         dropped = prepared.train.dropped
         log.info(

@@ -82,7 +82,7 @@ def _runs_in(folder: Path) -> list[Path]:
     runs = [path.parent for path in folder.glob("*/config.yaml") if not path.parent.name.startswith(".")]
     if not runs:
         raise UserError(f"{folder} holds no run: give sweep folders, or run directories that `nmt train` has written")
-    return sorted(runs, key=lambda path: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)])
+    return sorted(runs, key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)])
 
 
 def grouped(runs: Sequence[Finished]) -> dict[str, list[Finished]]:
@@ -114,7 +114,8 @@ def _labels_of_settings(groups: list[dict[str, Any]]) -> list[str]:
     labels = []
     for settings in groups:
         parts = []
-        for key, value in settings.items():
+        for key in dict.fromkeys(key for other in groups for key in other):
+            value = settings.get(key)
             peers = [other for other in groups if all(other.get(target) == settings.get(target) for target in _classes(key))]
             if any(other.get(key) != value for other in peers):
                 is_class = key.endswith("._target_")

@@ -1,6 +1,8 @@
 """One run of a sweep, in whatever process the launcher has chosen for it."""
 
+import functools
 import io
+import json
 import logging
 import os
 import signal
@@ -106,6 +108,7 @@ def finished_score(directory: Path, config: dict[str, Any]) -> float | None:
     """
     from nmt.config import TrainSettings
     from nmt.result import read_result
+    from nmt.run import changed_texts, read_corpus
     from nmt.training.checkpoints import Checkpoints
     from nmt.training.progress import Progress
 
@@ -118,9 +121,20 @@ def finished_score(directory: Path, config: dict[str, Any]) -> float | None:
         progress = Progress.from_state(Checkpoints(directory / "checkpoints").find("last").state())
     except UserError:  # no checkpoint: training knows what to do about it
         return None
+    if found := changed_texts(read_corpus(directory), _fingerprints(json.dumps(config["data"]))):
+        raise UserError(f"{directory} was trained on other text: {', '.join(found)}; choose another sweep_dir")
     if progress.updates != result["updates"] or not progress.reason_to_stop(TrainSettings(**config["train"])):
         return None
     return float(result["dev"]["bleu"])
+
+
+@functools.cache
+def _fingerprints(data: str) -> dict[str, str]:
+    """Of the splits of a corpus, whose config is given as JSON: read once, whatever number of runs have it."""
+    from nmt.components import build_corpus
+
+    corpus = build_corpus(json.loads(data))
+    return {split: corpus.fingerprint(split) for split in corpus.splits()}
 
 
 def check_config(directory: Path, config: dict[str, Any]) -> bool:

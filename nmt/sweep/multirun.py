@@ -46,9 +46,9 @@ def sweep(command_line: Sequence[str], *, train: Train, report: Report) -> int:
     with _hydra(flags) as hydra:
         plan = make_plan(hydra, flags.config_name or "train", [*flags.overrides, "hydra.mode=MULTIRUN"])
         state = SweepState(plan.sweep_dir)
-        state.begin()
         job = Job(train, plan.sweep_dir, plan.constants, plan.total, os.getpid())
-        problem = _launch(hydra, flags.config_name or "train", plan, job, state)
+        with state.alone():
+            problem = _launch(hydra, flags.config_name or "train", plan, job, state)
     _say_best(state.directory / "optimization_results.yaml", plan.sweep_dir)
     if any(plan.sweep_dir.glob("*/result.json")):
         try:

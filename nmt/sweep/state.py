@@ -26,23 +26,28 @@ class SweepState:
         self._failed = self.directory / "failed"
         self._locks = self.directory / "locks"
 
-    def begin(self) -> None:
-        """Forget what an earlier attempt left: its failures are tried again.
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While it is open, no other command works on this sweep. Failures of an earlier one are forgotten, and tried again.
 
         Raises:
-            UserError: if another command works on this sweep.
+            UserError: if another command does, or the folder cannot be made.
         """
-        self._locks.mkdir(parents=True, exist_ok=True)
-        self._command = (self.directory / "command").open("a", encoding="utf-8")
         try:
-            fcntl.flock(self._command, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"another nmt train -m is at work in {self.directory.parent}: wait for its end, or choose another sweep_dir"
-            ) from None
-        self._stop.unlink(missing_ok=True)
-        shutil.rmtree(self._failed, ignore_errors=True)
-        self._failed.mkdir()
+            self._locks.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"sweep_dir={self.directory.parent} cannot be made: {error.strerror}") from error
+        with (self.directory / "command").open("a", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"another nmt train -m is at work in {self.directory.parent}: wait for its end, or choose another sweep_dir"
+                ) from None
+            self._stop.unlink(missing_ok=True)
+            shutil.rmtree(self._failed, ignore_errors=True)
+            self._failed.mkdir()
+            yield
 
     def ask_to_stop(self, signal_number: int) -> None:
         """No run that has not begun shall begin."""

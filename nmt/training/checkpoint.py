@@ -55,7 +55,8 @@ class Checkpoint:
     @property
     def updates(self) -> int:
         """The update after which it was written."""
-        return int(self.directory.name.removeprefix("step-"))
+        name = self.directory.name.removeprefix("step-")
+        return int(name) if name.isdecimal() else int(self.state()["updates"])  # a copy that followed the links last and best
 
     def damage(self) -> str | None:
         """What is wrong with it, or None.
@@ -126,8 +127,11 @@ class Checkpoint:
 
     def state(self) -> dict[str, Any]:
         """What was counted."""
-        state: dict[str, Any] = json.loads((self.directory / "state.json").read_text(encoding="utf-8"))
-        return state
+        path = self.directory / "state.json"
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path} is not what nmt writes") from error
 
 
 def sha256(path: Path) -> str:

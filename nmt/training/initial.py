@@ -65,6 +65,7 @@ def open_origin(config: Config, model: Seq2Seq) -> Origin | None:
     """
     origin = _find(config, Path(config["run_dir"]))
     if origin is not None:
+        _warn_of_languages(config, origin.run)
         with torch.device("meta"):
             _check_model(config, origin.run, origin.run.build_model(), model)
         if config["init_tokenizer"]:
@@ -102,6 +103,12 @@ def _find(config: Config, directory: Path) -> Origin | None:
     except UserError as error:
         raise UserError(f"init_from={config['init_from']} init_checkpoint={config['init_checkpoint']}: {error}") from error
     return Origin(run, checkpoint, weights)
+
+
+def _warn_of_languages(config: Config, old: Run) -> None:
+    there, here = ([data["src"], data["tgt"]] for data in (old.config["data"], config["data"]))
+    if there != here:
+        log.warning(f"init_from={old.directory} translates {' to '.join(there)}, this run {' to '.join(here)}")
 
 
 def _check_tokenizer(config: Config, old: Run) -> None:

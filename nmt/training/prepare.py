@@ -1,6 +1,5 @@
 """Everything before the first update: a run, new or to be continued, after all checks that need no training."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from nmt.data.tokenizer import cached_tokenizer
 from nmt.errors import UserError
 from nmt.machine import environment
 from nmt.models.seq2seq import Vocabulary
-from nmt.run import Config, Run, differences, read_config
+from nmt.run import Config, Run, changed_texts, differences, read_config, read_corpus
 from nmt.training import distributed
 from nmt.training.budget import device_budget
+from nmt.training.checkpoints import Checkpoints
 from nmt.training.initial import open_origin
 from nmt.training.lengths import check_dev, check_lengths
 from nmt.training.loop import Trainer
@@ -43,6 +43,8 @@ def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared
     check_lengths(model, max_length=corpus.max_length, decode=config["decode"])
     directory, cache = Path(config["run_dir"]), Path(config["paths"]["cache"]).expanduser()
     exists = (directory / "config.yaml").exists()
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"run_dir={directory} is a file: choose a folder that is new or empty")
     if not exists and directory.is_dir() and any(directory.iterdir()):
         raise UserError(f"run_dir={directory} holds files but is not a run: choose a folder that is new or empty")
     texts = _read_small_splits(corpus)
@@ -75,8 +77,6 @@ def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared
         build_model(config["model"], vocabulary)  # sizes that are too large for any memory show before there is a run
         environment_now = environment(device, distributed.size())
         run = Run.create(directory, config, tokenizer, corpus=made_of, environment=environment_now)
-    elif distributed.rank() == 0:
-        run.write_config(config)
     return run, corpus, Prepared(data, stores["train"], stores["dev"], *texts["dev"])
 
 
@@ -113,12 +113,8 @@ def _check_same(directory: Path, config: Config, made_of: dict[str, Any]) -> Non
     if config["train"]["tokens_per_batch"] == "auto":  # what was found then
         config["train"]["tokens_per_batch"] = stored["train"]["tokens_per_batch"]
     found = differences(stored, config)
-    try:
-        saved = json.loads((directory / "corpus.json").read_text(encoding="utf-8"))
-        old, new = saved["fingerprints"], made_of["fingerprints"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{directory / 'corpus.json'} is missing or damaged: start anew in another run_dir") from error
-    found += [f"the text of data.{split}" for split in ("train", "dev") if old.get(split) != new.get(split)]
+    saved = read_corpus(directory)
+    found += changed_texts(saved, made_of["fingerprints"])
     if "init_from" in made_of and saved.get("init_from") != made_of["init_from"]:
         found.append("the parameters of init_from")
     if found:
@@ -126,3 +122,6 @@ def _check_same(directory: Path, config: Config, made_of: dict[str, Any]) -> Non
             f"run_dir={directory} belongs to another configuration: {', '.join(found)}; "
             "set these back to continue it, or choose another run_dir"
         )
+    made = max((checkpoint.updates for checkpoint in Checkpoints(directory / "checkpoints").all()), default=0)
+    if (most := config["train"]["max_updates"]) is not None and most < made:
+        raise UserError(f"run_dir={directory} has made {made:,} updates: train.max_updates={most} must be no less, or null")

@@ -5,6 +5,7 @@ from typing import Any
 
 from nmt.config import TrainSettings
 from nmt.data.batches import Position
+from nmt.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,12 @@ class Progress:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Progress":
-        """From what `state.json` holds."""
-        best = [Best(**one) for one in state["best"]]
-        return cls(**(state | {"position": Position(**state["position"]), "best": best}))
+        """From what `state.json` holds; raises `UserError` where it holds anything else."""
+        try:
+            best = [Best(**one) for one in state["best"]]
+            return cls(**(state | {"position": Position(**state["position"]), "best": best}))
+        except (KeyError, TypeError) as error:
+            raise UserError(f"the state.json of a checkpoint is not what this nmt writes: {error}") from error
 
     def as_state(self) -> dict[str, Any]:
         """What `state.json` holds."""

@@ -13,7 +13,7 @@ from nmt.training import distributed
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 REPEATED = 1.0
-"""Seconds in which the same signal counts once: SLURM and torchrun send it to a group, and pass it on to each of its members."""
+"""Seconds in which the same signal counts once: SLURM and torchrun send it to a group, and to each of its members."""
 
 
 class Signals:

@@ -13,6 +13,7 @@ from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, se
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save as write
 
+from nmt.errors import UserError
 from nmt.training import distributed
 from nmt.training.checkpoint import EMA, MODEL, Checkpoint, Contents
 from nmt.training.checkpoints import CheckpointWriter
@@ -62,6 +63,8 @@ class Restored:
 def restore(checkpoint: Checkpoint, trainer: Trainer) -> Restored:
     """Put a trainer, whose model has the checkpoint's parameters already, where the checkpoint was made."""
     training = checkpoint.training()
+    if missing := {"optimizer", "random", "scaler", "environment"} - training.keys():
+        raise UserError(f"{checkpoint.directory / 'training.pt'} lacks {', '.join(sorted(missing))}: it is not what nmt writes")
     if (checkpoint.directory / SHARDS).is_dir():
         _read_shards(trainer, checkpoint.directory / SHARDS, training["optimizer"])
     elif trainer.settings.parallel != "fsdp":  # else nothing had been updated yet

@@ -125,13 +125,36 @@ def test_a_validation_that_a_signal_breaks_off_is_made_when_training_continues(t
     assert all(last[1][name].equal(value) for name, value in last[0].items())
 
 
+def test_sigusr1_before_training_begins_does_no_harm(tmp_path: Path) -> None:
+    training = Training(tmp_path, "run", "data.dev_pairs=4", "train.max_updates=3", "decode.max_length=20")
+    training.start()
+    time.sleep(1.5)  # by then it reads its config
+    training.process.send_signal(signal.SIGUSR1)
+    assert training.end()[0] == 0
+    assert training.state()["updates"] == 3
+
+
+def test_fewer_updates_than_a_run_has_made_are_refused_and_leave_it_alone(tmp_path: Path) -> None:
+    keys = ("data.dev_pairs=4", "train.max_updates=5", "decode.max_length=20")
+    training, fewer = Training(tmp_path, "run", *keys), Training(tmp_path, "run", *keys, "train.max_updates=2")
+    training.start()
+    assert training.end()[0] == 0
+    before = (training.run / "config.yaml").read_text(encoding="utf-8")
+    fewer.start()
+    found, said = fewer.end()
+    assert found == 2
+    assert "has made 5 updates: train.max_updates=2 must be no less" in said
+    assert (training.run / "config.yaml").read_text(encoding="utf-8") == before
+
+
 def test_two_processes_cannot_train_one_run(tmp_path: Path) -> None:
-    training, second = Training(tmp_path, "run", *ENDLESS), Training(tmp_path, "run", *ENDLESS)
+    training, second = Training(tmp_path, "run", *ENDLESS), Training(tmp_path, "run", *ENDLESS, "train.max_updates=99")
     training.start()
     training.wait(lambda: training.logged() >= 1)
     second.start()
     found, said = second.end()
     assert found == 2
     assert f"another process is training {training.run}" in said
+    assert "max_updates: 100000" in (training.run / "config.yaml").read_text(encoding="utf-8")
     training.process.kill()
     training.process.communicate()

@@ -10,6 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from nmt.cli import main
+from nmt.components import build_corpus
 from nmt.config import register
 from nmt.errors import Interrupted, UserError
 from nmt.sweep.multirun import sweep
@@ -34,6 +35,9 @@ class Pretended:
         last = run / "checkpoints" / "last"
         last.mkdir(parents=True, exist_ok=True)
         (run / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
+        corpus = build_corpus(config["data"])
+        made_of = {"fingerprints": {split: corpus.fingerprint(split) for split in corpus.splits()}}
+        (run / "corpus.json").write_text(json.dumps(made_of))
         (last / "state.json").write_text(json.dumps(Progress(updates=updates).as_state()))
         result = {"parameters": 1, "updates": updates, "seconds": 1, "target_tokens_per_second": 1, "dev": {"bleu": score}}
         (run / "result.json").write_text(json.dumps(result | {"test": None}))
@@ -91,6 +95,23 @@ def test_a_constant_that_decides_the_result_may_not_change_and_is_named() -> Non
     ):
         run("seed=3,1", "model.dropout=0.4", "sweep_dir=s", train=train)
     assert train.trained == []
+
+
+def test_runs_of_other_text_are_not_taken_for_finished(caplog: pytest.LogCaptureFixture) -> None:
+    run("seed=1,2", "sweep_dir=s", "data.train_pairs=100", train=Pretended())
+    train = Pretended()
+    assert run("seed=1,3", "sweep_dir=s", "data.train_pairs=200", train=train) == 1
+    assert train.names == ["seed=3"]
+    assert "seed=1: s/seed=1 was trained on other text: the text of data.train" in caplog.text
+
+
+def test_a_second_command_on_the_same_sweep_is_refused_while_the_first_is_at_work() -> None:
+    def train_and_sweep(config: Config) -> float:
+        with pytest.raises(UserError, match="another nmt train -m is at work in s"):
+            run("seed=1,2", "sweep_dir=s", train=Pretended())
+        return Pretended()(config)
+
+    assert run("seed=1", "optimizer.lr=0.1,0.2", "sweep_dir=s", train=train_and_sweep) == 0
 
 
 def test_a_failed_run_ends_nothing_whatever_it_is_and_is_tried_again() -> None:

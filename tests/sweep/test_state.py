@@ -27,8 +27,8 @@ with SweepState(pathlib.Path(sys.argv[1])).working_on("seed=1"):
 @pytest.fixture
 def state(tmp_path: Path) -> SweepState:
     state = SweepState(tmp_path / "sweep")
-    state.begin()
-    return state
+    with state.alone():
+        return state
 
 
 def worker(state: SweepState) -> "subprocess.Popen[str]":
@@ -48,9 +48,9 @@ def test_a_new_attempt_forgets_failures_and_the_wish_to_stop(state: SweepState) 
     state.ask_to_stop(signal.SIGTERM)
     assert state.asked_to_stop() == signal.SIGTERM
     assert state.failures() == {"seed=1": "ValueError: a b"}
-    state.begin()
-    assert state.asked_to_stop() is None
-    assert state.failures() == {}
+    with state.alone():
+        assert state.asked_to_stop() is None
+        assert state.failures() == {}
 
 
 def test_a_run_that_another_process_works_on_is_waited_for(state: SweepState) -> None:
@@ -91,5 +91,5 @@ def test_a_job_elsewhere_does_not_begin_once_the_sweep_was_asked_to_stop(
     with pytest.raises(Interrupted):  # what a sweeper that optimises asks it for
         float(stopped)
     orphan = Job(never, state.directory.parent, frozenset(), total=3, process=1 if os.getppid() != 1 else 2)
-    state.begin()
-    assert isinstance(orphan(OmegaConf.create({})), Stopped)
+    with state.alone():
+        assert isinstance(orphan(OmegaConf.create({})), Stopped)

@@ -68,6 +68,7 @@ def test_what_a_loss_scale_needs_to_come_down_is_no_fault(tmp_path: Path, tokeni
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "fused": lambda parameters: torch.optim.Adam(parameters, lr=0.1, fused=True),
     "plain": lambda parameters: torch.optim.Adam(parameters, lr=0.1),
+    "fused_sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, fused=True),
     "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9),
 }
 
@@ -101,6 +102,20 @@ def test_an_update_that_is_not_finite_changes_nothing(
     handle.remove()
     assert bool(trainer.update([batch], 3).finite)
     assert not all(torch.equal(a, b) for a, b in zip(before, state(trainer), strict=True))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_first_update_that_is_not_finite_leaves_no_state(
+    compose_model: Callable[..., dict[str, Any]], batch: Batch, precision: str
+) -> None:
+    trainer, clean = (new_trainer(compose_model, "fused_sgd", precision=precision) for _ in range(2))
+    output: nn.Linear = trainer.trained.model.output  # type: ignore[assignment, union-attr]
+    handle = output.weight.register_hook(lambda grad: grad.fill_(torch.inf))
+    trainer.update([batch], 1)
+    handle.remove()
+    trainer.update([batch], 2)
+    clean.update([batch], 1)
+    torch.testing.assert_close(state(trainer), state(clean), rtol=1e-3, atol=1e-6)  # as if it had not been
 
 
 def test_a_device_without_memory_is_an_error_that_says_shape_and_remedy(

@@ -4,6 +4,7 @@ import pytest
 
 from nmt.config import TrainSettings
 from nmt.data.batches import Position
+from nmt.errors import UserError
 from nmt.training.progress import Best, Progress
 
 
@@ -48,6 +49,20 @@ def test_training_stops_at_the_asked_for_update_or_epoch() -> None:
 @pytest.mark.parametrize(("position", "epoch"), [(Position(0, 5), 1), (Position(1, 0), 1), (Position(1, 1), 2)])
 def test_the_epoch_is_that_of_the_last_update(position: Position, epoch: int) -> None:
     assert Progress(position=position).epoch == epoch
+
+
+def test_a_best_validation_that_only_the_end_brought_is_remembered_and_leaves_patience_alone() -> None:
+    progress = Progress()
+    progress.judge(10.0, 1.0, scheduled=True)
+    progress.judge(9.0, 1.0, scheduled=True)
+    assert progress.judge(11.0, 1.0, scheduled=False)
+    assert (progress.best_bleu, progress.bad_validations, progress.history) == (11.0, 1, [1.0, 1.0])
+
+
+def test_a_state_of_another_shape_is_named() -> None:
+    for state in ({}, {"best": 3, "position": {}}, Progress().as_state() | {"more": 1}):
+        with pytest.raises(UserError, match=r"state\.json of a checkpoint is not what this nmt writes"):
+            Progress.from_state(state)
 
 
 def test_progress_survives_its_state() -> None:
