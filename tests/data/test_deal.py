@@ -33,5 +33,5 @@ def test_the_largest_batch_is_halved_first() -> None:
 def test_a_batch_of_nothing_has_no_target_token() -> None:
     nothing = Batch.nothing()
     assert (nothing.tokens, nothing.src_tokens) == (0, 0)
-    assert nothing.src.shape == nothing.tgt_in.shape == (1, 1)
-    assert nothing.to(torch.device("cpu")).area == 2
+    assert (nothing.src.shape, nothing.tgt_in.shape) == ((1, 1), (1, 2))
+    assert nothing.to(torch.device("cpu")).area == 3
