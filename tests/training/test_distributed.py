@@ -71,7 +71,8 @@ def train(processes: int, run: Path, updates: int, *more: str) -> "subprocess.Co
 @pytest.mark.integration
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_a_run_of_two_processes_continues_with_one_and_then_with_four(tmp_path: Path, parallel: str) -> None:
-    rate = ["schedule=constant", "optimizer.lr=1e-3"]  # so that each update moves parameters by far more than the tolerance
+    # Not Adam, which would make updates of the rounding errors that key biases have for a gradient
+    rate = ["schedule=constant", "optimizer=sgd", "optimizer.lr=0.3", "optimizer.momentum=0.9", "optimizer.fused=false"]
     keys = [f"train.parallel={parallel}", "model.dropout=0", "train.ema_decay=0.9", *rate]
     mixed, alone = tmp_path / "mixed", tmp_path / "alone"
     train(2, mixed, 7, *keys)
@@ -81,7 +82,7 @@ def test_a_run_of_two_processes_continues_with_one_and_then_with_four(tmp_path: 
     for name in ("model.safetensors", "ema.safetensors"):
         ends = [load_file(run / "checkpoints" / "last" / name) for run in (mixed, alone)]
         for key, value in ends[1].items():
-            torch.testing.assert_close(ends[0][key], value, rtol=0, atol=1e-4)  # in float32
+            torch.testing.assert_close(ends[0][key], value, rtol=0, atol=2e-5)  # in float32
 
 
 def free_port() -> int:
