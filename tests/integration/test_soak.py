@@ -19,8 +19,8 @@ def soak(model: str, faults: int, updates: int) -> "subprocess.CompletedProcess[
 
 @pytest.mark.parametrize("model", ["bahdanau", "luong", "transformer"])
 def test_a_training_that_meets_faults_ends_in_the_bits_of_one_that_was_left_alone(model: str) -> None:
-    done = soak(model, faults=5, updates=70)  # kinds and moments are drawn anew every time: any must do
+    done = soak(model, faults=4, updates=60)  # kinds and moments are drawn anew every time: any must do
     assert done.returncode == 0, done.stderr
     (result,) = json.loads(done.stdout.splitlines()[-1])["results"]
     assert result["same_bits"] is True
-    assert sum(result["kinds"].values()) == 5
+    assert sum(result["kinds"].values()) == 4
