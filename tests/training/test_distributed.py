@@ -48,7 +48,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("model", "parallel", "processes"),
     [
         *(("transformer_tiny", "ddp", 2), ("transformer_tiny", "ddp", 4), ("transformer_tiny", "fsdp", 2)),
-        *(("luong_tiny", "ddp", 2), ("luong_tiny", "ddp", 4), ("luong_tiny", "fsdp", 2)),
+        *(("luong_tiny", "ddp", 4), ("luong_tiny", "fsdp", 2)),
+        pytest.param("luong_tiny", "ddp", 2, marks=pytest.mark.slow),
     ],
 )
 def test_any_number_of_processes_ends_in_the_parameters_of_one(model: str, parallel: str, processes: int, folder: Path) -> None:
@@ -145,7 +146,7 @@ def test_a_signal_to_one_of_two_processes_ends_both_after_the_same_update_with_a
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+@pytest.mark.parametrize("parallel", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
 def test_four_processes_that_were_interrupted_end_in_the_bits_of_four_that_were_not(tmp_path: Path, parallel: str) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     keys = [f"train.parallel={parallel}", "model.dropout=0.2", "tokenizer.sampling=0.1"]
