@@ -93,11 +93,11 @@ def free_port() -> int:
         return port
 
 
-@pytest.mark.integration
-def test_when_one_of_two_processes_dies_the_other_ends_with_an_error(tmp_path: Path) -> None:
-    keys = [*TRAIN, f"run_dir={tmp_path / 'run'}", f"paths.cache={tmp_path / 'cache'}", "train.max_updates=100000"]
+def start_both(folder: Path) -> "list[subprocess.Popen[str]]":
+    """An endless training of two processes, without torchrun, which would end one of them itself."""
+    keys = [*TRAIN, f"run_dir={folder / 'run'}", f"paths.cache={folder / 'cache'}", "train.max_updates=100000"]
     shared = environment() | {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port())}
-    both = [
+    return [
         subprocess.Popen(
             [sys.executable, "-m", "nmt", "train", *keys],
             env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
@@ -106,6 +106,11 @@ def test_when_one_of_two_processes_dies_the_other_ends_with_an_error(tmp_path: P
         )
         for rank in range(2)
     ]
+
+
+@pytest.mark.integration
+def test_when_one_of_two_processes_dies_the_other_ends_with_an_error(tmp_path: Path) -> None:
+    both = start_both(tmp_path)
     metrics = tmp_path / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
@@ -121,17 +126,7 @@ def test_when_one_of_two_processes_dies_the_other_ends_with_an_error(tmp_path: P
 @pytest.mark.integration
 def test_a_signal_to_one_of_two_processes_ends_both_after_the_same_update_with_a_checkpoint(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    keys = [*TRAIN, f"run_dir={run}", f"paths.cache={tmp_path / 'cache'}", "train.max_updates=100000"]
-    shared = environment() | {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port())}
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-m", "nmt", "train", *keys],
-            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
+    both = start_both(tmp_path)
     deadline = time.monotonic() + 120
     while not (run / "metrics.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
