@@ -90,8 +90,8 @@ def _named(command: str, arguments: list[str]) -> list[str]:
     rest: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
         is_value = argument.startswith("-") or before in TAKES_VALUE
-        # A sweep's runs have = in their names; Path.is_dir would raise at a sentence that is too long for a path
-        is_folder = os.path.isdir(argument)  # noqa: PTH112
+        # A sweep's runs have = in their names
+        is_folder = os.path.isdir(argument)  # noqa: PTH112 - Path.is_dir raises at a sentence too long for a path
         is_run = not is_value and (is_folder or not OVERRIDE.match(argument))
         (runs if is_run else rest).append(argument)
     if command == "report":

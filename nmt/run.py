@@ -1,12 +1,11 @@
 """The run directory: written by training, opened by every other command; self-contained and movable."""
 
-import fcntl
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from nmt.components import build_model
 from nmt.config import DecodeSettings, TokenizerSettings, TrainConfig, check_decode_settings, free_keys
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
+from nmt.lock import held
 from nmt.machine import choose_device
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 from nmt.training.checkpoints import Checkpoints
@@ -103,22 +103,14 @@ class Run:
         chosen = choose_device(device)
         return self.translator_of(self.load_model(checkpoint, chosen, weights), chosen, decode)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """While it is open, no other process trains this run.
 
         Raises:
             UserError: if another one does.
         """
-        path = self.directory / ".lock"
-        with path.open("a", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"another process is training {self.directory}: wait for its end, or choose another run_dir"
-                ) from None
-            yield
+        busy = f"another process is training {self.directory}: wait for its end, or choose another run_dir"
+        return held(self.directory / ".lock", busy=busy)
 
     def translator_of(self, model: Seq2Seq, device: torch.device, decode: Mapping[str, Any] | None = None) -> "Translator":
         """The same, of a model at hand."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nmt.errors import UserError
+from nmt.lock import held
 
 
 class SweepState:
@@ -37,13 +38,8 @@ class SweepState:
             self._locks.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"sweep_dir={self.directory.parent} cannot be made: {error.strerror}") from error
-        with (self.directory / "command").open("a", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"another nmt train -m is at work in {self.directory.parent}: wait for its end, or choose another sweep_dir"
-                ) from None
+        busy = f"another nmt train -m is at work in {self.directory.parent}: wait for its end, or choose another sweep_dir"
+        with held(self.directory / "command", busy=busy):
             self._stop.unlink(missing_ok=True)
             shutil.rmtree(self._failed, ignore_errors=True)
             self._failed.mkdir()
