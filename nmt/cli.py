@@ -17,9 +17,13 @@ COMMANDS = {
     "train": ("text to a trained, scored model; continues a run", "nmt train model=luong run_dir=runs/luong"),
     "evaluate": ("translate a split of a run's corpus and score it", "nmt evaluate runs/luong split=test"),
     "translate": ("translate lines of text", 'nmt translate runs/luong text="The dog sleeps."'),
+    "score": ("log-probabilities of given translations", "nmt score runs/luong src=in.de tgt=out.en"),
     "average": ("average a run's last checkpoints, and score that beside them", "nmt average runs/luong last=3"),
     "report": ("a table of runs, a row per setting", "nmt report sweeps/model+seed"),
 }
+
+TAKES_RUNS = {"evaluate", "translate", "score", "report"}
+"""Commands for several runs."""
 
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*=|~")
 """How an argument begins that is an override; any other one is a run directory."""
@@ -27,9 +31,24 @@ OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*=|~")
 TAKES_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--package", "-p", "--info", "-i"}
 """Hydra's own flags that are followed by a value."""
 
-PATH_KEYS = {"run", "run_dir", "sweep_dir", "init_from", "input", "output", "reference", "paths.cache"}
+PATH_KEYS = {
+    "run",
+    "run_dir",
+    "sweep_dir",
+    "init_from",
+    "input",
+    "output",
+    "reference",
+    "src",
+    "tgt",
+    "prefixes",
+    "paths.cache",
+}
 PATH_KEYS |= {"data.train", "data.dev", "data.test", "data.name"}
 """Keys whose values are paths: any may be typed; `null`, a list [a, b] and a quoted value keep their meaning."""
+
+TEXT_KEYS = {"text", "prefix"}
+"""Keys whose values are any text."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,7 +113,7 @@ def _named(command: str, arguments: list[str]) -> list[str]:
         is_folder = os.path.isdir(argument)  # noqa: PTH112 - Path.is_dir raises at a sentence too long for a path
         is_run = not is_value and (is_folder or not OVERRIDE.match(argument))
         (runs if is_run else rest).append(argument)
-    if command == "report":
+    if command in TAKES_RUNS and (command == "report" or len(runs) > 1):
         each = ",".join(_quoted(f"run={run}").removeprefix("run=") for run in runs)
         return [*rest, *([f"run=[{each}]"] if runs else [])]
     if len(runs) > 1:
@@ -112,7 +131,7 @@ def _quoted(argument: str, *, sweeping: bool = False) -> str:
     key, equals, value = argument.partition("=")
     is_path = key.lstrip("+") in PATH_KEYS and value not in ("null", "") and value[0] not in "'\"["
     several = sweeping and key.lstrip("+").startswith("data.") and "," in value
-    if not equals or several or not (is_path or key == "text"):
+    if not equals or several or not (is_path or key in TEXT_KEYS):
         return argument
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
     escaped = re.sub(r"(\\+)$", r"\1\1", escaped).replace("${", r"\${")

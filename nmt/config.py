@@ -3,16 +3,14 @@
 A field that decides must not change when a run continues; one marked `free` may. Imports nothing heavy.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING
 
 import nmt
-from nmt.errors import UserError
 
 
 def config_directory() -> Path:
@@ -72,8 +70,21 @@ class TrainSettings:
 class DecodeSettings:
     """The search, in validation and in every command that translates."""
 
-    beam: int = 5
-    length_penalty: float = 1.0  # scores are log p / length^penalty
+    search: str = "beam"  # or sample, or mbr: of samples the one that is most like the others
+    beam: int = 5  # 1 is greedy search
+    length_rule: str = "average"  # of scores log p / lp: average (length^length_penalty), wu or none
+    length_penalty: float = 1.0  # the exponent
+    coverage_penalty: float = 0.0  # of source pieces not looked at (Wu et al. 2016)
+    patience: float = 1.0  # a sentence ends when so many times beam hypotheses have ended; inf: when none can become better
+    samples: int = 32  # of mbr
+    utility: str = "chrf"  # of mbr: what makes two translations alike; or bleu
+    temperature: float = 1.0  # of samples: pieces are drawn from p^(1/temperature)
+    top_k: int = 0  # of samples: only from so many of the likeliest pieces; 0: all
+    top_p: float = 1.0  # of samples: only from the likeliest pieces with so much of the probability
+    seed: int = 1  # of samples; each sentence has random numbers of its own
+    n_best: int = free(1)  # translations of a sentence that are kept
+    replace_unknown: bool = False  # <unk> becomes the source word that it attends to
+    min_length: int = 0  # fewest target pieces
     max_length: int = 256  # most target pieces
     length_ratio: float = 2.0  # most target pieces per source piece (EOS counted), beyond …
     length_offset: int = 10  # … this many
@@ -111,29 +122,23 @@ class TrainConfig:
     paths: PathSettings = field(default_factory=PathSettings)
 
 
-@dataclass
-class DecodeOverrides:
-    """Changes to the search of a run; null keeps what the run was trained with."""
-
-    beam: int | None = None
-    length_penalty: float | None = None
-    max_length: int | None = None
-    length_ratio: float | None = None
-    length_offset: int | None = None
-    max_source_length: int | None = None
-    batch_size: int | None = None
+DecodeOverrides = make_dataclass(
+    "DecodeOverrides",
+    [(setting.name, setting.type | None, field(default=None)) for setting in fields(DecodeSettings)],  # type: ignore[operator]
+)
+"""Changes to the search of a run; null keeps what the run was trained with. (A type in here is no string.)"""
 
 
 @dataclass
 class RunConfig:
     """What every command takes that opens a run."""
 
-    run: Any = MISSING  # a run directory
+    run: Any = MISSING  # a run directory; a list of them is an ensemble
     checkpoint: str = "best"  # best, last, averaged or a number of updates
     weights: str = "auto"  # raw, or ema for the averages of train.ema_decay; auto: ema where there are some
     device: str = "auto"
     threads: int | None = None
-    decode: DecodeOverrides = field(default_factory=DecodeOverrides)
+    decode: Any = field(default_factory=DecodeOverrides)
 
 
 @dataclass
@@ -153,6 +158,20 @@ class TranslateConfig(RunConfig):
     text: str | None = None  # a sentence; null reads `input`
     input: str | None = None  # a file; null is standard input
     output: str | None = None  # a file; null is standard output
+    format: str = "text"  # a line in, a line out; or json: a record for each line, with all that the search knows
+    prefix: str | None = None  # what every translation begins with
+    prefixes: str | None = None  # a file: what each of them begins with
+
+
+@dataclass
+class ScoreConfig(RunConfig):
+    """Everything that `nmt score` takes."""
+
+    src: str | None = None  # a file of source sentences …
+    tgt: str | None = None  # … and one of their translations; or …
+    input: str | None = None  # … what `nmt translate format=json` has written
+    output: str | None = None  # a file; null is standard output
+    format: str = "text"  # log p, a tab, and the score that a search would rank by; or json
 
 
 @dataclass
@@ -166,7 +185,7 @@ class AverageConfig:
     data: dict[str, Any] = field(default_factory=dict)  # changes to the run's data, such as data.dev=OTHER/dev
     device: str = "auto"
     threads: int | None = None
-    decode: DecodeOverrides = field(default_factory=DecodeOverrides)
+    decode: Any = field(default_factory=DecodeOverrides)
 
 
 @dataclass
@@ -181,6 +200,7 @@ SCHEMAS = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "translate": TranslateConfig,
+    "score": ScoreConfig,
     "average": AverageConfig,
     "report": ReportConfig,
 }
@@ -239,68 +259,3 @@ def free_keys(schema: Any = TrainConfig, prefix: str = "") -> set[str]:
         elif isinstance(item.type, type) and is_dataclass(item.type):
             keys |= free_keys(item.type, f"{name}.")
     return keys
-
-
-def check_settings(config: Any) -> None:
-    """Raise `UserError` for values that no training could use; `config` has the fields of `TrainConfig`."""
-    rules = [
-        ("tokenizer.type", ("unigram", "bpe")),
-        ("tokenizer.normalization", ("nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity")),
-        ("train.precision", ("fp32", "bf16", "fp16")),
-        ("train.parallel", ("ddp", "fsdp")),
-        ("resume", ("auto", "never")),
-    ]
-    for key, choices in rules:
-        if (value := _get(config, key)) not in choices:
-            raise UserError(f"{key} must be one of {', '.join(choices)}, but is {value!r}")
-    at_least = {
-        "tokenizer.vocab_size": 1,
-        "tokenizer.train_sentences": 1,
-        "train.tokens_per_batch": 1,
-        "train.accumulate": 1,
-        "train.max_updates": 1,
-        "train.max_epochs": 1,
-        "train.patience": 1,
-        "train.validate_every": 1,
-        "train.checkpoint_every": 1,
-        "train.log_every": 1,
-        "train.keep": 1,
-        "train.keep_best": 1,
-        "train.max_non_finite": 1,
-        "train.threads": 1,
-        "seed": 0,
-    }
-    tokens = config["train"]["tokens_per_batch"]
-    if isinstance(tokens, str) and tokens != "auto":
-        raise UserError(f"train.tokens_per_batch must be a number, or auto, but is {tokens!r}")
-    for key, least in at_least.items():
-        if isinstance(value := _get(config, key), int) and value < least:
-            raise UserError(f"{key} must be at least {least}, but is {value}")
-    if config["seed"] >= 2**63:
-        raise UserError(f"seed must be less than 2^63, but is {config['seed']}")
-    for key in ("tokenizer.sampling", "train.label_smoothing"):
-        if not 0 <= (value := _get(config, key)) < 1:
-            raise UserError(f"{key} must be at least 0 and less than 1, but is {value}")
-    if (norm := _get(config, "train.clip_norm")) is not None and not 0 < norm < math.inf:
-        raise UserError(f"train.clip_norm must be more than 0, or null for none, but is {norm}")
-    if (decay := _get(config, "train.ema_decay")) is not None and not 0 < decay < 1:
-        raise UserError(f"train.ema_decay must be between 0 and 1, or null for none, but is {decay}")
-    if all(_get(config, f"train.{key}") is None for key in ("max_updates", "max_epochs", "patience")):
-        raise UserError("training would never end: set train.max_updates, train.max_epochs or train.patience")
-    check_decode_settings(config["decode"])
-
-
-def check_decode_settings(decode: Any) -> None:
-    """Raise `UserError` for a search that cannot run; a null is not looked at."""
-    for key, least in {"beam": 1, "max_length": 1, "length_offset": 0, "max_source_length": 1, "batch_size": 1}.items():
-        if (value := decode[key]) is not None and value < least:
-            raise UserError(f"decode.{key} must be at least {least}, but is {value}")
-    for key in ("length_penalty", "length_ratio"):
-        if (value := decode[key]) is not None and not 0 <= value <= 100:
-            raise UserError(f"decode.{key} must be from 0 to 100, but is {value}")
-
-
-def _get(config: Any, key: str) -> Any:
-    for name in key.split("."):
-        config = config[name]
-    return config

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,12 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from nmt.checks import check_decode_settings
 from nmt.components import build_model
-from nmt.config import DecodeSettings, TokenizerSettings, TrainConfig, check_decode_settings, free_keys
+from nmt.config import DecodeSettings, TokenizerSettings, TrainConfig, free_keys
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.lock import held
-from nmt.machine import choose_device
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 from nmt.training.checkpoints import Checkpoints
 
@@ -96,13 +96,6 @@ class Run:
         found.load_model(model, found.file_of(weights))
         return model.to(device).eval()
 
-    def translator(
-        self, *, checkpoint: str, device: str, weights: str = "auto", decode: Mapping[str, Any] | None = None
-    ) -> "Translator":
-        """A translator with the run's decoding settings, changed where `decode` says so."""
-        chosen = choose_device(device)
-        return self.translator_of(self.load_model(checkpoint, chosen, weights), chosen, decode)
-
     def locked(self) -> AbstractContextManager[None]:
         """While it is open, no other process trains this run.
 
@@ -113,11 +106,13 @@ class Run:
         return held(self.directory / ".lock", busy=busy)
 
     def translator_of(self, model: Seq2Seq, device: torch.device, decode: Mapping[str, Any] | None = None) -> "Translator":
-        """The same, of a model at hand."""
+        """A translator with a model at hand and the run's decoding settings, changed where `decode` says so; None keeps one."""
         from nmt.decoding.translator import Translator
 
         changes = {name: value for name, value in (decode or {}).items() if value is not None}
-        return Translator(model, self.tokenizer, replace(DecodeSettings(**self.config["decode"]), **changes), device)
+        settings = replace(DecodeSettings(**self.config["decode"]), **changes)
+        check_decode_settings(asdict(settings))
+        return Translator(model, self.tokenizer, settings, device)
 
 
 def read_config(directory: Path) -> Config:

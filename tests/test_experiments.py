@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from nmt.checks import check_settings
 from nmt.components import build_model, build_optimizer, build_schedule
-from nmt.config import check_settings, compose, config_directory
+from nmt.config import compose, config_directory
 from nmt.models.seq2seq import Vocabulary
 from nmt.training.lengths import check_lengths
 

@@ -8,10 +8,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from nmt.checks import check_decode_settings
 from nmt.commands.evaluate import only_split
 from nmt.components import build_corpus
-from nmt.config import check_decode_settings
 from nmt.data.corpus import read_split
+from nmt.decoding.loading import load_translator
 from nmt.errors import UserError
 from nmt.evaluation.metrics import Score, as_json, score
 from nmt.machine import choose_device, use_threads
@@ -65,7 +66,9 @@ def _scores(run: Run, config: Config, sources: list[str], references: list[str])
     for row, (name, weights) in rows.items():
         key = run.checkpoints.find(name).directory, weights
         if key not in known:
-            translator = run.translator(checkpoint=name, device=config["device"], weights=weights, decode=config["decode"])
+            translator = load_translator(
+                [run.directory], checkpoint=name, device=config["device"], weights=weights, decode=config["decode"]
+            )
             known[key] = score([translation.text for translation in translator.search(sources)], references)
         scores[row] = known[key]
     return scores

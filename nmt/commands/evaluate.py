@@ -3,8 +3,9 @@
 import logging
 from pathlib import Path
 
+from nmt.checks import check_decode_settings
+from nmt.commands.opening import open_translator
 from nmt.components import build_corpus
-from nmt.config import check_decode_settings
 from nmt.data.corpus import Corpus, read_split
 from nmt.data.files import read_lines
 from nmt.decoding.translator import Translator
@@ -36,9 +37,7 @@ def main(config: Config) -> float:
         raise UserError(f"{config['input']} is empty")
     if len(sources) != len(references):
         raise UserError(f"{config['input']} has {len(sources)} lines but {config['reference']} has {len(references)}")
-    translator = run.translator(
-        checkpoint=config["checkpoint"], device=config["device"], weights=config["weights"], decode=config["decode"]
-    )
+    translator = open_translator(config)
     scores = _evaluate(run, name, sources, references, translator)
     for value in scores.values():
         print(f"{value.text}\n{value.signature}")

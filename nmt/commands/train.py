@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nmt.checks import check_settings
 from nmt.commands.evaluate import evaluate_split
-from nmt.config import TrainSettings, check_settings
+from nmt.config import TrainSettings
 from nmt.console import logged_to
 from nmt.data.corpus import Corpus
+from nmt.decoding.loading import load_translator
 from nmt.errors import UserError
 from nmt.machine import choose_device, use_deterministic_kernels, use_threads
 from nmt.result import result_of, write_result
@@ -74,11 +76,12 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
     ]
     test = None
     if "test" in corpus.splits():
+        best = str(run.checkpoints.best_intact(log.warning).updates)
         scores = evaluate_split(
             run,
             corpus,
             "test",
-            run.translator(checkpoint=str(run.checkpoints.best_intact(log.warning).updates), device=str(device)),
+            load_translator([run.directory], checkpoint=best, device=str(device)),
         )
         log.info(f"test BLEU {scores['bleu'].score:.2f}  chrF {scores['chrf'].score:.2f}")
         test = {key: value.score for key, value in scores.items()}

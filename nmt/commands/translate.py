@@ -1,80 +1,63 @@
 """`nmt translate`: a line in, a line out, in order."""
 
 import logging
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from itertools import islice
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 
-from nmt.config import check_decode_settings
-from nmt.data.files import read_lines
-from nmt.decoding.translator import Translator
+from nmt.commands.opening import open_translator
+from nmt.commands.streams import chunks_in, json_line, output_to, write_lines
+from nmt.decoding.records import records
+from nmt.decoding.translator import Translation, Translator
 from nmt.errors import UserError
-from nmt.machine import use_threads
-from nmt.run import Config, Run
+from nmt.run import Config
 
 log = logging.getLogger("nmt")
-LINES = 2048
-"""Lines of a file that are sorted by length together."""
 
 
 def main(config: Config) -> None:
     """Translate `text`, a file or standard input."""
-    check_decode_settings(config["decode"])
-    use_threads(config["threads"])
-    if config["text"] is not None and config["input"] is not None:
-        raise UserError("text=… and input=FILE are two sources: give one")
-    run = Run.open(Path(config["run"]))
-    translator = run.translator(
-        checkpoint=config["checkpoint"], device=config["device"], weights=config["weights"], decode=config["decode"]
-    )
-    if config["text"] is not None:
-        lines: Iterable[str] = [" ".join(config["text"].split("\n"))]
-    else:
-        lines = _typed() if config["input"] is None else read_lines(Path(config["input"]))
-    at_once = 1 if config["input"] is None and sys.stdin.isatty() else LINES
-    if config["output"] is None:
-        _translate(translator, lines, sys.stdout.buffer, at_once)
-    else:
-        with _written(Path(config["output"])) as output:
-            _translate(translator, lines, output, at_once)
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears whole, when all of it is written: until then, what had its name (the input, even) stays."""
-    if path.exists() and not path.is_file():  # a pipe or a device is written as it comes
-        with path.open("wb") as output:
-            yield output
-        return
-    scratch = path.with_name(f".{path.name}.part")
-    try:
-        with scratch.open("wb") as output:
-            yield output
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def _translate(translator: Translator, lines: Iterable[str], output: BinaryIO, at_once: int) -> None:
+    _check(config)
+    translator = open_translator(config)
+    if config["format"] == "text" and translator.settings.n_best > 1:
+        raise UserError(f"decode.n_best={translator.settings.n_best} needs format=json: as text, a line in is a line out")
+    chunks = iter([[" ".join(config["text"].split("\n"))]]) if config["text"] is not None else chunks_in(config["input"])
     cut = 0
-    iterator = iter(lines)
-    while chunk := list(islice(iterator, at_once)):
-        translations = translator.search(chunk)
-        cut += sum(translation.cut for translation in translations)
-        output.write("".join(translation.text + "\n" for translation in translations).encode())
-        output.flush()
+    with output_to(config["output"]) as output:
+        for chunk, prefixes in _with_prefixes(chunks, config):
+            translations = translator.search(chunk, prefixes)
+            cut += sum(translation.cut for translation in translations)
+            write_lines(output, _lines(translator, chunk, translations, config["format"]))
     if cut:
         limit = translator.settings.max_source_length
         log.warning(f"{cut:,} lines were longer than decode.max_source_length ({limit} pieces) and were cut")
 
 
-def _typed() -> Iterator[str]:
-    """The lines of standard input, read as those of a file are."""
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
-        except UnicodeDecodeError as error:
-            raise UserError(f"standard input: line {number} is not valid UTF-8; convert it first") from error
+def _check(config: Config) -> None:
+    if config["format"] not in ("text", "json"):
+        raise UserError(f"format must be text or json, but is {config['format']!r}")
+    if config["text"] is not None and config["input"] is not None:
+        raise UserError("text=… and input=FILE are two sources: give one")
+    if config["prefix"] is not None and config["prefixes"] is not None:
+        raise UserError("prefix=… is for all lines, prefixes=FILE has one for each: give one")
+
+
+def _lines(translator: Translator, sentences: Sequence[str], translations: Sequence[Translation], form: str) -> Iterable[str]:
+    if form == "text":
+        return [translation.text for translation in translations]
+    return map(json_line, records(translator, sentences, translations))
+
+
+def _with_prefixes(chunks: Iterable[list[str]], config: Config) -> Iterator[tuple[list[str], list[str] | None]]:
+    """Each chunk with the beginnings of its translations."""
+    if config["prefixes"] is None:
+        for chunk in chunks:
+            yield chunk, None if config["prefix"] is None else [config["prefix"]] * len(chunk)
+        return
+    prefixes = chain.from_iterable(chunks_in(config["prefixes"]))
+    for chunk in chunks:
+        begun = list(islice(prefixes, len(chunk)))
+        if len(begun) < len(chunk):
+            raise UserError(f"{config['prefixes']} has fewer lines than the input: each line needs one, which may be empty")
+        yield chunk, begun
+    if next(prefixes, None) is not None:
+        raise UserError(f"{config['prefixes']} has more lines than the input")

@@ -89,9 +89,26 @@ class Tokenizer:
         pieces: list[str] = self._side(side).id_to_piece(list(ids))
         return pieces
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Detokenised target text of ids; a line break that byte pieces may spell becomes a space."""
-        return _LINE_BREAKS.sub(" ", self._tgt.decode(list(ids))).strip()
+    def surfaces(self, sentence: str, side: Side) -> list[tuple[str, str]]:
+        """The pieces of a sentence, each with the characters that it was made of."""
+        return [(piece.piece, piece.surface) for piece in self._side(side).encode(sentence, return_type="proto").pieces]
+
+    def ids(self, pieces: Sequence[str], side: Side) -> list[int]:
+        """The ids of pieces; that of <unk> for strings that are none."""
+        return [int(self._side(side).piece_to_id(piece)) for piece in pieces]
+
+    def decode(self, ids: Sequence[int], unknown: Sequence[str] = ()) -> str:
+        """Detokenised target text of ids; a line break that byte pieces may spell becomes a space.
+
+        Args:
+            ids: target pieces.
+            unknown: text for the unknown ones, in order; without it they are SentencePiece's ⁇.
+        """
+        if not unknown:
+            return _LINE_BREAKS.sub(" ", self._tgt.decode(list(ids))).strip()
+        texts = iter(unknown)
+        pieces = [next(texts) if n == UNK else piece for n, piece in zip(ids, self.pieces(ids, "tgt"), strict=True)]
+        return _LINE_BREAKS.sub(" ", self._tgt.decode_pieces(pieces)).strip()
 
     def _side(self, side: Side) -> sentencepiece.SentencePieceProcessor:
         return self._src if side == "src" else self._tgt

@@ -1,13 +1,18 @@
-"""Beam search over the contract of `models/seq2seq.py`: one search for every model, no Python per hypothesis.
+"""The search over the contract of `models/seq2seq.py`: one loop for every model and every way to choose.
 
-Letters: B sentences still searched, K live hypotheses of each, W beam, V vocabulary, t pieces so far.
+Letters: B sentences still searched, K live hypotheses and C candidates of each, V vocabulary, S source length, t pieces so far.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 from torch import Tensor
 
+from nmt.decoding.choosing import Candidates, Chooser
+from nmt.decoding.limits import Limits
+from nmt.decoding.scoring import Scoring
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, State
 from nmt.vocabulary import BOS, EOS, PAD
@@ -19,156 +24,171 @@ class Hypothesis:
 
     Attributes:
         ids: target pieces, without EOS.
-        log_prob: Σ log p of the pieces and EOS.
-        score: log_prob / length^penalty with EOS counted: what the search ranks by.
+        log_probs: log p of each piece and, last, of EOS.
+        log_prob: their sum.
+        score: what the search ranks by (`scoring.py`); of minimum Bayes risk, the expected utility.
     """
 
     ids: list[int]
+    log_probs: list[float]
     log_prob: float
     score: float
 
 
 @torch.inference_mode()
-def beam_search(
-    model: Seq2Seq, src: Tensor, src_mask: Tensor, *, beam: int, length_penalty: float, max_lengths: Tensor
+def search(
+    model: Seq2Seq,
+    src: Tensor,
+    src_mask: Tensor,
+    *,
+    chooser: Chooser,
+    scoring: Scoring,
+    limits: Limits,
+    n_best: int | None = None,
+    patience: float | None = 1.0,
 ) -> list[list[Hypothesis]]:
-    """The best translations of each sentence, best first, at most `beam` of them.
+    """The translations of each sentence, best first, at most as many as the chooser is wide.
 
-    Every step extends the K live hypotheses of a sentence by every piece and ranks the results by log-probability.
-    Of the best W, those that end are finished; the best W that do not end live on. A sentence is done when W
-    hypotheses have finished, or at its maximum length, where every hypothesis must end; then it leaves the batch.
-    Beam 1 is greedy search. Equal scores are ranked by hypothesis, then by piece id.
+    Every step extends the live hypotheses; of the candidates that the chooser takes, those that end are finished and the
+    others live on. A sentence is done, and leaves the batch,
+
+    - as soon as no live hypothesis can still be among the `n_best`: the n-th finished score is at least what the likeliest
+      live one would have if all its further pieces were certain and its length the most favourable (`Scoring.bound`);
+    - when `patience` times as many hypotheses as the chooser is wide have finished (Kasai et al. 2022, section 3: 1 is
+      what fairseq does, None, never, is beam search as it is defined);
+    - at its maximum length, where every hypothesis must end.
 
     Args:
         model: in evaluation mode.
         src: ids with EOS and padding, (B, S).
         src_mask: (B, S).
-        beam: W.
-        length_penalty: exponent of the length that divides log-probabilities; 0 leaves them alone.
-        max_lengths: most pieces of each translation, EOS not counted, (B,).
+        chooser: which extensions are taken.
+        scoring: what finished hypotheses are ranked by.
+        limits: lengths and prefixes that translations must keep to.
+        n_best: translations that are asked for; None: as many as the chooser is wide.
+        patience: see above.
 
     Raises:
         UserError: if the model gives no finite probabilities.
     """
     memory = model.encode(src, src_mask)
     state = model.start(memory)
-    live = _Live.start(src)
-    finished = _Finished.start(src, beam)
-    sentences = torch.arange(src.size(0), device=src.device)  # numbers of those still searched
-    results: list[list[Hypothesis]] = [[] for _ in range(src.size(0))]
-    for length in range(int(max_lengths.max()) + 1):
+    live, finished = _Live.start(src), _Finished.start(src, chooser.width)
+    asked = chooser.width if n_best is None else min(n_best, chooser.width)
+    enough = torch.inf if patience is None else patience * chooser.width
+    numbers = list(range(len(src)))  # of the sentences still searched
+    results: list[list[Hypothesis]] = [[] for _ in numbers]
+    for length in count(1):  # of the translations that end now, EOS counted
         features, state = model.step(live.ids[:, :, -1], state, memory)
-        logits = model.project(features)
-        log_probs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1)  # (B, K, V)
-        log_probs[:, :, PAD] = -torch.inf
-        log_probs[:, :, BOS] = -torch.inf
-        must_end = max_lengths <= length  # (B,)
-        log_probs[:, :, :EOS].masked_fill_(must_end[:, None, None], -torch.inf)
-        log_probs[:, :, EOS + 1 :].masked_fill_(must_end[:, None, None], -torch.inf)
+        logits = model.project(features)  # (B, K, V)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        norms = logits.logsumexp(dim=-1)  # (B, K): log p = logit - norm
+        found = chooser.choose(limits.apply(logits, length), norms, live.totals, length)
+        ends = found.ids == EOS
+        finished.add(live, found, ends, scoring.scores(found.totals, length, found.parents, state, memory))
+        going = chooser.going_on(found, ends, live.totals.size(1))
+        bounds = scoring.bound(going.totals.amax(1), limits.longest)
+        done = (finished.scores[:, asked - 1] >= bounds) | (finished.counts >= enough) | (limits.longest < length)
 
-        log_probs += live.log_probs.unsqueeze(2)
-        scores, parents, ids = _best(log_probs, 2 * beam)  # (B, 2W)
-        ends = ids == EOS
-        finished.add(live, scores[:, :beam], parents[:, :beam], ends[:, :beam], length_penalty)
-        done = (finished.counts >= beam) | must_end
-        for n in done.nonzero().flatten().tolist():
-            results[int(sentences[n])] = finished.hypotheses(n)
-
-        keep = (~done).nonzero().flatten()
-        if len(keep) == 0:
+        is_done = done.tolist()
+        for row in (row for row, gone in enumerate(is_done) if gone):
+            results[numbers[row]] = list(finished.hypotheses(row))
+        if all(is_done):
             break
-        # The best W candidates that do not end, in order: of 2W at most K end, since each hypothesis ends only once.
-        going_on = min(beam, ids.size(1) - live.ids.size(1))
-        chosen = ends.to(torch.int8).sort(dim=1, stable=True).indices[:, :going_on]
-        live = live.extend(*(x.gather(1, chosen) for x in (scores, parents, ids)))
-        rows, parents = keep.unsqueeze(1), parents.gather(1, chosen)[keep]  # (B, 1), (B, K)
-        state = _select(state, rows, parents)
-        if len(keep) < len(sentences):
-            memory = {name: x[keep] for name, x in memory.items()}
-            live, finished = live.select(keep), finished.select(keep)
-            sentences, max_lengths = sentences[keep], max_lengths[keep]
+        live = live.extend(going)
+        rows = torch.tensor([row for row, gone in enumerate(is_done) if not gone], device=src.device)
+        if len(rows) < len(numbers):
+            numbers = [numbers[row] for row in rows.tolist()]
+            live, finished, limits, chooser = live.of(rows), finished.of(rows), limits.of(rows), chooser.of(rows)
+            memory = {name: x[rows] for name, x in memory.items()}
+        state = _reordered(state, rows, going.parents[rows])
     if not all(results):
         raise UserError("the model gives no finite probabilities: its weights are damaged, or its training diverged")
     return results
 
 
-def _select(state: State, rows: Tensor, parents: Tensor) -> State:
-    return {name: x[rows, parents] for name, x in state.items()}
+def _reordered(state: State, rows: Tensor, parents: Tensor) -> State:
+    """The state of the hypotheses `parents` (B', K') of the sentences `rows` (B',)."""
 
+    def reordered(x: Tensor) -> Tensor:  # x[rows, parents], by the function that copies memory fastest
+        index = rows.unsqueeze(1) * x.size(1) + parents
+        chosen: Tensor = x.flatten(0, 1).index_select(0, index.flatten()).unflatten(0, index.shape)
+        return chosen
 
-def _best(scores: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The `count` best of (B, K, V) as scores, hypotheses and pieces (B, count); among equals the first."""
-    vocabulary = scores.size(2)
-    flat = scores.flatten(1)
-    count = min(count, flat.size(1))
-    values, index = flat.topk(min(count + 1, flat.size(1)), dim=1)
-    if bool((values[:, count - 1 :].diff(dim=1) == 0).any()):  # a tie at the border: topk took any of them
-        values, index = flat.sort(dim=1, descending=True, stable=True)
-    index, order = index[:, :count].sort(dim=1)
-    values, order = values[:, :count].gather(1, order).sort(dim=1, descending=True, stable=True)
-    index = index.gather(1, order)
-    return values, index // vocabulary, index % vocabulary
+    return {name: reordered(x) for name, x in state.items()}
 
 
 @dataclass(frozen=True)
 class _Live:
-    """Hypotheses that go on: `ids` (B, K, 1 + t) beginning with BOS, and their summed `log_probs` (B, K)."""
+    """Hypotheses that go on.
+
+    `ids` (B, K, 1 + t) begin with BOS, `log_probs` (B, K, 1 + t) are those of each piece, `totals` (B, K) their sums.
+    """
 
     ids: Tensor
     log_probs: Tensor
+    totals: Tensor
 
     @classmethod
     def start(cls, src: Tensor) -> "_Live":
-        shape = (src.size(0), 1, 1)
-        return cls(torch.full(shape, BOS, device=src.device), torch.zeros(shape[:2], device=src.device))
+        ids = torch.full((src.size(0), 1, 1), BOS, device=src.device)
+        zeros = torch.zeros(ids.shape, device=src.device)
+        return cls(ids, zeros, zeros.squeeze(2))
 
-    def extend(self, log_probs: Tensor, parents: Tensor, ids: Tensor) -> "_Live":
-        past = self.ids.gather(1, parents.unsqueeze(2).expand(-1, -1, self.ids.size(2)))
-        return _Live(torch.cat([past, ids.unsqueeze(2)], dim=2), log_probs)
+    def extend(self, found: Candidates) -> "_Live":
+        """Candidates (B, C) as hypotheses."""
+        past = found.parents.unsqueeze(2).expand(-1, -1, self.ids.size(2))
+        ids = torch.cat([self.ids.gather(1, past), found.ids.unsqueeze(2)], dim=2)
+        last = found.totals - self.totals.gather(1, found.parents)
+        return _Live(ids, torch.cat([self.log_probs.gather(1, past), last.unsqueeze(2)], dim=2), found.totals)
 
-    def select(self, rows: Tensor) -> "_Live":
-        return _Live(self.ids[rows], self.log_probs[rows])
+    def of(self, rows: Tensor) -> "_Live":
+        return _Live(self.ids[rows], self.log_probs[rows], self.totals[rows])
 
 
 @dataclass
 class _Finished:
     """The W best finished hypotheses of each sentence so far.
 
-    `ids` (B, W, t) padded, `scores` and `log_probs` (B, W), -inf where there is none yet; `counts` (B,) of all that finished.
+    `ids` (B, W, 1 + t) begin with BOS and end with EOS and padding, `log_probs` likewise; `scores` and `totals` (B, W) are
+    -inf where there is none yet; `counts` (B,) says how many have finished in all.
     """
 
     ids: Tensor
-    scores: Tensor
     log_probs: Tensor
+    scores: Tensor
+    totals: Tensor
     counts: Tensor
 
     @classmethod
-    def start(cls, src: Tensor, beam: int) -> "_Finished":
-        nothing = torch.full((src.size(0), beam), -torch.inf, device=src.device)
-        return cls(src.new_empty(src.size(0), beam, 0), nothing, nothing, src.new_zeros(src.size(0)))
+    def start(cls, src: Tensor, width: int) -> "_Finished":
+        nothing = torch.full((src.size(0), width), -torch.inf, device=src.device)
+        ids = torch.full((*nothing.shape, 1), BOS, device=src.device)
+        return cls(ids, torch.zeros(ids.shape, device=src.device), nothing, nothing, src.new_zeros(src.size(0)))
 
-    def add(self, live: _Live, log_probs: Tensor, parents: Tensor, ends: Tensor, length_penalty: float) -> None:
-        """Take in those of the best candidates (B, W) that end."""
-        ends = ends & log_probs.isfinite()
-        if not bool(ends.any()):
-            return
-        length = live.ids.size(2)  # BOS is not counted, EOS is
-        log_probs = log_probs.masked_fill(~ends, -torch.inf)
-        ids = live.ids.gather(1, parents.unsqueeze(2).expand(-1, -1, length))[:, :, 1:]
-        padding = self.ids.new_full((*self.ids.shape[:2], ids.size(2) - self.ids.size(2)), PAD)
-        all_ids = torch.cat([torch.cat([self.ids, padding], dim=2), ids], dim=1)
-        all_scores = torch.cat([self.scores, log_probs / length**length_penalty], dim=1)
-        order = all_scores.sort(dim=1, descending=True, stable=True).indices[:, : self.scores.size(1)]
-        self.ids = all_ids.gather(1, order.unsqueeze(2).expand(-1, -1, ids.size(2)))
-        self.scores = all_scores.gather(1, order)
-        self.log_probs = torch.cat([self.log_probs, log_probs], dim=1).gather(1, order)
-        self.counts = self.counts + ends.sum(1)
+    def add(self, live: _Live, found: Candidates, ends: Tensor, scores: Tensor) -> None:
+        """Take in those of the best W candidates that end, with their scores (B, C)."""
+        width = self.scores.size(1)
+        best = Candidates(*(x[:, :width] for x in found))
+        ended = ends[:, :width] & best.totals.isfinite()
+        new = live.extend(best)
+        scores = torch.cat([self.scores, scores[:, :width].masked_fill(~ended, -torch.inf)], dim=1)
+        order = scores.sort(dim=1, descending=True, stable=True).indices[:, :width]
+        self.scores = scores.gather(1, order)
+        self.totals = torch.cat([self.totals, new.totals], dim=1).gather(1, order)
+        padded = torch.nn.functional.pad(self.ids, (0, 1), value=PAD), torch.nn.functional.pad(self.log_probs, (0, 1))
+        order = order.unsqueeze(2).expand(-1, -1, new.ids.size(2))
+        self.ids = torch.cat([padded[0], new.ids], dim=1).gather(1, order)
+        self.log_probs = torch.cat([padded[1], new.log_probs], dim=1).gather(1, order)
+        self.counts = self.counts + ended.sum(1)
 
-    def select(self, rows: Tensor) -> "_Finished":
-        return _Finished(self.ids[rows], self.scores[rows], self.log_probs[rows], self.counts[rows])
+    def of(self, rows: Tensor) -> "_Finished":
+        return _Finished(self.ids[rows], self.log_probs[rows], self.scores[rows], self.totals[rows], self.counts[rows])
 
-    def hypotheses(self, row: int) -> list[Hypothesis]:
-        rows = zip(self.ids[row].tolist(), self.log_probs[row].tolist(), self.scores[row].tolist(), strict=True)
-        return [
-            Hypothesis([i for i in ids if i != PAD], log_prob, score) for ids, log_prob, score in rows if log_prob > -torch.inf
-        ]
+    def hypotheses(self, row: int) -> Iterator[Hypothesis]:
+        """Those of a sentence, best first."""
+        columns = (x[row].tolist() for x in (self.ids, self.log_probs, self.totals, self.scores))
+        for ids, log_probs, total, score in zip(*columns, strict=True):
+            if score > -torch.inf:
+                end = ids.index(EOS)
+                yield Hypothesis(ids[1:end], log_probs[1 : end + 1], total, score)

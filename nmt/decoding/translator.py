@@ -1,21 +1,33 @@
-"""From source sentences to translations: encode, sort by length, search in batches, decode, restore the order."""
+"""From text to text: pieces, batches, search or forced decoding, and words again, in the order of the sentences."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nmt.config import DecodeSettings
 from nmt.data.batches import pad_with_eos
 from nmt.data.tokenizer import Tokenizer
-from nmt.decoding.search import Hypothesis, beam_search
+from nmt.decoding.choosing import Beam, Chooser, Sample, uniforms_of
+from nmt.decoding.coverage import Covering
+from nmt.decoding.forced import forced
+from nmt.decoding.limits import Limits
+from nmt.decoding.risk import least_risk
+from nmt.decoding.scoring import Scoring
+from nmt.decoding.search import Hypothesis, search
+from nmt.decoding.words import Link, by_word, links, source_words, words_of
+from nmt.decoding.workers import in_batches
 from nmt.errors import UserError
+from nmt.explain.record import source_attention
 from nmt.models.seq2seq import Seq2Seq
+from nmt.vocabulary import UNK
+
+Ids = Sequence[int]
 
 
 @contextmanager
@@ -34,14 +46,42 @@ class Translation:
     """A translated sentence.
 
     Attributes:
-        text: detokenised, never with a line break.
-        hypotheses: what the search found, best first; none for an empty source.
+        texts: the `decode.n_best` translations, best first, detokenised, never with a line break; none of an empty source.
+        hypotheses: what the search knows of each.
         cut: whether the source was longer than `decode.max_source_length` pieces and was cut.
     """
 
-    text: str
+    texts: list[str]
     hypotheses: list[Hypothesis]
     cut: bool
+
+    @property
+    def text(self) -> str:
+        """The best one; empty of an empty source."""
+        return self.texts[0] if self.texts else ""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A given translation.
+
+    Attributes:
+        hypothesis: what the search would know of it.
+        cut: whether the source was longer than `decode.max_source_length` pieces and was cut.
+    """
+
+    hypothesis: Hypothesis
+    cut: bool
+
+    @property
+    def log_probs(self) -> list[float]:
+        """log p of each piece and, last, of EOS."""
+        return self.hypothesis.log_probs
+
+    @property
+    def log_prob(self) -> float:
+        """Their sum."""
+        return self.hypothesis.log_prob
 
 
 class Translator:
@@ -54,7 +94,7 @@ class Translator:
         device: where the model is.
 
     Raises:
-        UserError: if the settings let longer sentences come than the model can take.
+        UserError: if the settings ask for what the model has not, or let longer sentences come than it can take.
     """
 
     def __init__(self, model: Seq2Seq, tokenizer: Tokenizer, settings: DecodeSettings, device: torch.device) -> None:
@@ -67,54 +107,184 @@ class Translator:
                     f"decode.{key} ({most}) must be less than {limit.pieces}, because the model was made with "
                     f"{limit.key}={limit.pieces}: lower decode.{key}"
                 )
+        for name in ("coverage_penalty", "replace_unknown"):
+            if getattr(settings, name) and not model.cross_attention():
+                raise UserError(f"decode.{name} needs attention to the source, which this model has not")
         self.model = model
         self.tokenizer = tokenizer
         self.settings = settings
         self.device = device
+        self.scoring = Scoring(settings.length_rule, settings.length_penalty, settings.coverage_penalty)
 
     @classmethod
-    def load(cls, run: str | Path, *, checkpoint: str = "best", weights: str = "auto", device: str = "auto") -> "Translator":
-        """The translator of a run directory, searching as the run did in validation.
+    def load(
+        cls, run: str | Path | Sequence[str | Path], *, checkpoint: str = "best", weights: str = "auto", device: str = "auto"
+    ) -> "Translator":
+        """The translator of a run directory, searching as the run did in validation; of several, their ensemble.
 
         Raises:
-            UserError: if the run or the checkpoint is missing, damaged or not to be trusted.
+            UserError: if a run or checkpoint is missing, damaged or not to be trusted, or the runs differ in their pieces.
         """
-        from nmt.run import Run
+        from nmt.decoding.loading import load_translator
 
-        return Run.open(Path(run)).translator(checkpoint=checkpoint, weights=weights, device=device)
+        runs = [run] if isinstance(run, str | Path) else run
+        return load_translator([Path(one) for one in runs], checkpoint=checkpoint, weights=weights, device=device)
+
+    def having(self, **settings: Any) -> "Translator":
+        """The same with other settings, such as `beam=1`."""
+        return Translator(self.model, self.tokenizer, replace(self.settings, **settings), self.device)
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """The best translation of each sentence, in order."""
         return [translation.text for translation in self.search(sentences)]
 
-    def search(self, sentences: Sequence[str]) -> list[Translation]:
-        """The translations of sentences, in order, with scores; an empty sentence gives an empty one."""
+    def search(self, sentences: Sequence[str], prefixes: Sequence[str] | None = None) -> list[Translation]:
+        """The translations of sentences, in order, with scores; an empty sentence gives an empty one.
+
+        Args:
+            sentences: source text.
+            prefixes: what each translation shall begin with.
+
+        Raises:
+            UserError: if there are not as many prefixes, or the model has no pieces for one.
+        """
+        begun = self._prefixes(sentences, prefixes)
+        sources, cut = self._sources(sentences)
+        filled = [n for n, ids in enumerate(sources) if ids]
+
+        def work(batch: list[int]) -> list[list[Hypothesis]]:
+            numbers = [filled[n] for n in batch]
+            return self._search([sources[n] for n in numbers], [begun[n] for n in numbers])
+
+        found: list[list[Hypothesis]] = [[] for _ in sources]
+        for n, hypotheses in zip(filled, self._in_batches(work, [len(sources[n]) for n in filled]), strict=True):
+            found[n] = hypotheses
+        texts = self._texts(sentences, found)
+        return [Translation(*translation) for translation in zip(texts, found, cut, strict=True)]
+
+    def score(self, sentences: Sequence[str], targets: Sequence[str]) -> list[Scored]:
+        """What the model thinks of given translations, in order, cut into pieces as in training."""
+        return self.score_pieces(sentences, self.tokenizer.encode(targets, "tgt"))
+
+    def score_pieces(self, sentences: Sequence[str], targets: Sequence[Ids]) -> list[Scored]:
+        """The same of given pieces, EOS not among them: of what a search found, what it reported.
+
+        Raises:
+            UserError: if there are not as many targets as sentences, or one is longer than the model can take.
+        """
+        if len(sentences) != len(targets):
+            raise UserError(f"there are {len(sentences):,} sources but {len(targets):,} translations")
+        limit = self.model.longest_target()
+        for number, target in enumerate(targets, start=1):
+            if limit is not None and len(target) >= limit.pieces:
+                raise UserError(
+                    f"translation {number} has {len(target)} pieces, but must have less than {limit.key}={limit.pieces}"
+                )
+        sources, cut = self._sources(sentences)
+
+        def work(batch: list[int]) -> list[Hypothesis]:
+            src, mask = self._padded([sources[n] for n in batch])
+            return forced(self.model, src, mask, [targets[n] for n in batch], scoring=self.scoring)
+
+        found = self._in_batches(work, [len(src) + len(tgt) for src, tgt in zip(sources, targets, strict=True)])
+        return [Scored(*scored) for scored in zip(found, cut, strict=True)]
+
+    def align(self, sentences: Sequence[str], targets: Sequence[Ids]) -> list[list[Link]]:
+        """For each word of given translations the source word that it looked at most, as (source, target) counted from 0.
+
+        By the mean of the model's layers and heads under forced decoding; no link where most goes to the end of the source.
+
+        Raises:
+            UserError: if the model has no attention to the source.
+        """
+        if not self.model.cross_attention():
+            raise UserError("a word alignment needs attention to the source, which this model has not")
+        words = [words_of(self.tokenizer.pieces(target, "tgt")) for target in targets]
+        return [links(weights, tgt) for weights, tgt in zip(self._looked_at(sentences, targets), words, strict=True)]
+
+    def _looked_at(self, sentences: Sequence[str], targets: Sequence[Ids]) -> list[Tensor]:
+        """How much each piece of given translations looked at each source word and, last, at the end: (T, words + 1)."""
+        sources, _ = self._sources(sentences)
+
+        def work(batch: list[int]) -> list[Tensor]:
+            src, mask = self._padded([sources[n] for n in batch])
+            attention = source_attention(self.model, src, mask, [targets[n] for n in batch])
+            assert attention is not None  # the caller has checked that there is some
+            words = [words_of(self.tokenizer.pieces(sources[n], "src")) for n in batch]
+            return [by_word(rows[: len(targets[n])], of) for n, rows, of in zip(batch, attention, words, strict=True)]
+
+        return self._in_batches(work, [len(src) + len(tgt) for src, tgt in zip(sources, targets, strict=True)])
+
+    def _in_batches(self, work: Any, lengths: list[int]) -> list[Any]:
+        with evaluating(self.model):
+            return in_batches(work, lengths, size=self.settings.batch_size, device=self.device)
+
+    def _sources(self, sentences: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
+        """The pieces of sentences, and which of them had to be cut."""
         limit = self.settings.max_source_length
         encoded = self.tokenizer.encode(sentences, "src")
-        sources = [np.asarray(ids[:limit], np.int32) for ids in encoded]
-        order = sorted((n for n in range(len(sources)) if len(sources[n])), key=lambda n: -len(sources[n]))
-        found: list[list[Hypothesis]] = [[] for _ in sources]
-        with evaluating(self.model):
-            for start in range(0, len(order), self.settings.batch_size):
-                numbers = order[start : start + self.settings.batch_size]
-                for n, hypotheses in zip(numbers, self._search([sources[n] for n in numbers]), strict=True):
-                    found[n] = hypotheses
-        return [
-            Translation(self.tokenizer.decode(hypotheses[0].ids) if hypotheses else "", hypotheses, len(ids) > limit)
-            for hypotheses, ids in zip(found, encoded, strict=True)
-        ]
+        return [ids[:limit] for ids in encoded], [len(ids) > limit for ids in encoded]
 
-    def _search(self, sources: list[npt.NDArray[np.int32]]) -> list[list[Hypothesis]]:
-        ids, lengths = pad_with_eos(sources)
+    def _padded(self, sources: list[list[int]]) -> tuple[Tensor, Tensor]:
+        """Ids with EOS (B, S), and which are real (B, S)."""
+        ids, lengths = pad_with_eos([np.asarray(source, np.int32) for source in sources])
         src = torch.from_numpy(ids).to(self.device)
-        src_mask = (torch.arange(src.size(1)) < torch.from_numpy(lengths)[:, None]).to(self.device)
+        return src, (torch.arange(src.size(1)) < torch.from_numpy(lengths)[:, None]).to(self.device)
+
+    def _prefixes(self, sentences: Sequence[str], prefixes: Sequence[str] | None) -> list[list[int]]:
+        if prefixes is None:
+            return [[] for _ in sentences]
+        if len(prefixes) != len(sentences):
+            raise UserError(f"there are {len(sentences):,} sentences but {len(prefixes):,} prefixes")
+        encoded = self.tokenizer.encode(prefixes, "tgt")
+        for prefix, ids in zip(prefixes, encoded, strict=True):
+            if UNK in ids:
+                raise UserError(f"the prefix {prefix!r} has characters for which the run's tokenizer has no pieces")
+            limit = self.model.longest_target()
+            if limit is not None and len(ids) >= limit.pieces:
+                raise UserError(
+                    f"the prefix {prefix!r} has {len(ids)} pieces, but must have less than {limit.key}={limit.pieces}"
+                )
+        return encoded
+
+    def _search(self, sources: list[list[int]], prefixes: list[list[int]]) -> list[list[Hypothesis]]:
+        """The n best hypotheses of a batch."""
         settings = self.settings
-        limits = torch.from_numpy(lengths) * settings.length_ratio + settings.length_offset
-        return beam_search(
-            self.model,
+        src, mask = self._padded(sources)
+        most = mask.sum(1) * settings.length_ratio + settings.length_offset
+        longest = most.long().clamp(max=settings.max_length).clamp(min=settings.min_length)
+        limits = Limits.make(longest, shortest=settings.min_length, prefixes=prefixes)
+        sampled = settings.search != "beam"
+        found = search(
+            Covering(self.model) if settings.coverage_penalty else self.model,
             src,
-            src_mask,
-            beam=settings.beam,
-            length_penalty=settings.length_penalty,
-            max_lengths=limits.long().clamp(max=settings.max_length).to(self.device),
+            mask,
+            chooser=self._samples(sources, limits) if sampled else Beam(settings.beam),
+            scoring=self.scoring,
+            limits=limits,
+            n_best=None if sampled else settings.n_best,
+            patience=None if sampled else settings.patience,
         )
+        if settings.search == "mbr":
+            found = [least_risk(hypotheses, self.tokenizer, settings.utility) for hypotheses in found]
+        return [hypotheses[: settings.n_best] for hypotheses in found]
+
+    def _samples(self, sources: list[list[int]], limits: Limits) -> Chooser:
+        settings = self.settings
+        samples = settings.samples if settings.search == "mbr" else settings.n_best
+        steps = int(limits.longest.max()) + 1
+        uniforms = uniforms_of(sources, seed=settings.seed, samples=samples, steps=steps).to(self.device)
+        return Sample(uniforms, temperature=settings.temperature, top_k=settings.top_k or None, top_p=settings.top_p)
+
+    def _texts(self, sentences: Sequence[str], found: list[list[Hypothesis]]) -> list[list[str]]:
+        """The text of all hypotheses, with words of the source for unknown pieces where that is wanted."""
+        texts = [[self.tokenizer.decode(hypothesis.ids) for hypothesis in hypotheses] for hypotheses in found]
+        if self.settings.replace_unknown:
+            places = [(n, k) for n, hypotheses in enumerate(found) for k, h in enumerate(hypotheses) if UNK in h.ids]
+            targets = [found[n][k].ids for n, k in places]
+            looked_at = self._looked_at([sentences[n] for n, _ in places], targets)
+            for (n, k), ids, weights in zip(places, targets, looked_at, strict=True):
+                words = source_words(self.tokenizer.surfaces(sentences[n], "src"))
+                unknown = [words[int(row.argmax())] for row, piece in zip(weights[:, :-1], ids, strict=True) if piece == UNK]
+                texts[n][k] = self.tokenizer.decode(ids, unknown=unknown)
+        return texts

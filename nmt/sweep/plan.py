@@ -98,7 +98,7 @@ def _check(config: Any, folder: Path, job: list[str], constants: Collection[str]
     """Look at the settings of a run, and at the run that may be there."""
     from omegaconf import OmegaConf
 
-    from nmt.config import check_settings
+    from nmt.checks import check_settings
 
     plain: Any = OmegaConf.to_container(config, resolve=False)
     del plain["hydra"]

@@ -10,7 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.decoding.search import Hypothesis, beam_search
+from nmt.decoding.choosing import Beam
+from nmt.decoding.limits import Limits
+from nmt.decoding.scoring import Scoring
+from nmt.decoding.search import Hypothesis, search
 from nmt.models.attention import Global, LocalPredictive
 from nmt.models.bahdanau import Bahdanau
 from nmt.models.encdec import Sutskever
@@ -71,6 +74,14 @@ def prefix_number(*pieces: int) -> int:
     return number
 
 
+def beam_search(
+    model: Seq2Seq, src: Tensor, src_mask: Tensor, *, beam: int, length_penalty: float, max_lengths: Tensor
+) -> list[list[Hypothesis]]:
+    """All that a beam finds until as many hypotheses as it is wide have finished."""
+    scoring = Scoring("average", length_penalty)
+    return search(model, src, src_mask, chooser=Beam(beam), scoring=scoring, limits=Limits.make(max_lengths))
+
+
 def toy(length: int, *, sources: int = 1, seed: int | None = None) -> Toy:
     """All pieces equal after every prefix of up to `length` pieces, or random ones."""
     shape = (sources, PIECES**length, PIECES)
@@ -79,7 +90,7 @@ def toy(length: int, *, sources: int = 1, seed: int | None = None) -> Toy:
     return Toy(torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * 2)
 
 
-def search(model: Seq2Seq, sources: list[int], lengths: list[int], beam: int, penalty: float = 1.0) -> list[list[Hypothesis]]:
+def found_in(model: Seq2Seq, sources: list[int], lengths: list[int], beam: int, penalty: float = 1.0) -> list[list[Hypothesis]]:
     src = torch.tensor(sources).unsqueeze(1)
     mask = torch.ones_like(src, dtype=torch.bool)
     return beam_search(model, src, mask, beam=beam, length_penalty=penalty, max_lengths=torch.tensor(lengths))
@@ -211,24 +222,26 @@ def test_a_sentence_is_translated_alike_alone_and_in_any_company(model: Seq2Seq)
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
 def test_a_beam_as_wide_as_the_space_finds_what_enumeration_finds(penalty: float) -> None:
     model = toy(4, sources=2, seed=1)
-    found = search(model, [0, 1], [3, 2], beam=PIECES**3, penalty=penalty)
+    found = found_in(model, [0, 1], [3, 2], beam=PIECES**3, penalty=penalty)
     for source, longest in enumerate([3, 2]):
         src = torch.tensor([[source]])
         expected = []
         for length in range(longest + 1):
             for pieces in itertools.product([UNK, A, B], repeat=length):
                 value = log_prob(model, src, torch.ones_like(src, dtype=torch.bool), list(pieces))
-                expected.append(Hypothesis(list(pieces), value, value / (length + 1) ** penalty))
+                expected.append(Hypothesis(list(pieces), [], value, value / (length + 1) ** penalty))
         expected.sort(key=lambda hypothesis: -hypothesis.score)
         assert len(expected) == sum(3**length for length in range(longest + 1))
         assert ids(found[source]) == ids(expected)
         assert [h.log_prob for h in found[source]] == pytest.approx([h.log_prob for h in expected], rel=1e-9)
         assert [h.score for h in found[source]] == pytest.approx([h.score for h in expected], rel=1e-9)
+        assert all(sum(h.log_probs) == pytest.approx(h.log_prob, rel=1e-9) for h in found[source])
+        assert all(len(h.log_probs) == len(h.ids) + 1 for h in found[source])
 
 
 def test_among_equals_the_first_hypothesis_and_the_lowest_piece_win() -> None:
     # Of UNK, EOS, A and B the best three end once; then the children of [UNK] come before those of [A] and [B].
-    (found,) = search(toy(3), [0], [2], beam=3, penalty=0.0)
+    (found,) = found_in(toy(3), [0], [2], beam=3, penalty=0.0)
     assert ids(found) == [[], [UNK], [UNK, UNK]]
 
 
@@ -236,7 +249,7 @@ def test_among_equals_the_first_hypothesis_and_the_lowest_piece_win() -> None:
 def test_padding_and_the_beginning_of_sentence_are_never_emitted(beam: int) -> None:
     model = toy(4)
     model.table[:, :, [PAD, BOS]] = 9.0
-    (found,) = search(model, [0], [3], beam=beam)
+    (found,) = found_in(model, [0], [3], beam=beam)
     assert len(found) == beam
     assert not {PAD, BOS} & {piece for pieces in ids(found) for piece in pieces}
 
@@ -246,7 +259,7 @@ def test_at_its_maximum_length_a_translation_ends(beam: int) -> None:
     model = toy(5)
     model.table[:, :, B] = 9.0
     model.table[:, :, EOS] = -9.0
-    found = search(model, [0, 0, 0], [2, 0, 4], beam=beam)
+    found = found_in(model, [0, 0, 0], [2, 0, 4], beam=beam)
     assert [hypotheses[0].ids for hypotheses in found] == [[B, B], [], [B, B, B, B]]
     assert found[1][0].log_prob == pytest.approx(float(model.table[0, 0].log_softmax(-1)[EOS]), rel=1e-6)
 
@@ -256,7 +269,7 @@ def test_a_finished_sentence_leaves_the_batch() -> None:
     model.table[:, :, A] = 9.0
     for source, length in enumerate([2, 0, 3, 1]):  # each ends by itself after as many
         model.table[source, prefix_number(*[A] * length), EOS] = 20.0
-    found = search(model, [0, 1, 2, 3], [9, 9, 9, 9], beam=1)
+    found = found_in(model, [0, 1, 2, 3], [9, 9, 9, 9], beam=1)
     assert [ids(hypotheses) for hypotheses in found] == [[[A, A]], [[]], [[A, A, A]], [[A]]]
     assert model.rows == [4, 3, 2, 1]
 
@@ -265,7 +278,7 @@ def test_a_sentence_is_done_when_as_many_hypotheses_as_the_beam_have_finished() 
     model = toy(6)
     model.table[:, :, EOS] = 5.0  # every hypothesis would rather end …
     model.table[:, :, A] = 4.0
-    (found,) = search(model, [0], [5], beam=2)
+    (found,) = found_in(model, [0], [5], beam=2)
     assert ids(found) == [[], [A]]
     assert len(model.rows) == 2  # … so the second step is the last, though the limit is 5
 
@@ -275,9 +288,9 @@ def test_an_end_that_is_not_among_the_best_of_the_beam_does_not_finish() -> None
     model.table[:] = -20.0
     model.table[0, 0, [A, B, EOS]] = torch.tensor([2.0, 1.0, 0.0])  # third of three
     model.table[0, 1:, EOS] = 5.0
-    (found,) = search(model, [0], [2], beam=2)
+    (found,) = found_in(model, [0], [2], beam=2)
     assert sorted(ids(found)) == [[A], [B]]
-    (found,) = search(model, [0], [2], beam=3)
+    (found,) = found_in(model, [0], [2], beam=3)
     assert [] in ids(found)
 
 
@@ -287,7 +300,7 @@ def test_the_length_penalty_decides_between_short_and_long() -> None:
     model.table[0, 0, [EOS, A]] = torch.tensor([1.0, 0.5])  # ending at once is likelier …
     model.table[0, prefix_number(A), B] = 5.0
     model.table[0, prefix_number(A, B), EOS] = 5.0
-    best = {penalty: search(model, [0], [3], beam=2, penalty=penalty)[0][0] for penalty in (0.0, 1.0)}
+    best = {penalty: found_in(model, [0], [3], beam=2, penalty=penalty)[0][0] for penalty in (0.0, 1.0)}
     assert best[0.0].ids == []
     assert best[1.0].ids == [A, B]  # … but three pieces share the cost of the first
     assert best[1.0].score == pytest.approx(best[1.0].log_prob / 3)
@@ -295,5 +308,5 @@ def test_the_length_penalty_decides_between_short_and_long() -> None:
 
 
 def test_fewer_translations_than_the_beam_may_exist() -> None:
-    (found,) = search(toy(3, seed=2), [0], [1], beam=9)
+    (found,) = found_in(toy(3, seed=2), [0], [1], beam=9)
     assert sorted(ids(found)) == [[], [UNK], [A], [B]]

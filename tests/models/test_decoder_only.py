@@ -9,7 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.decoding.search import beam_search
+from nmt.decoding.choosing import Beam
+from nmt.decoding.limits import Limits
+from nmt.decoding.scoring import Scoring
+from nmt.decoding.search import search
 from nmt.explain.record import cross_attention_map, record_attention
 from nmt.models.decoder_only import DecoderOnly
 from nmt.models.feedforward import ReLU, SwiGLU
@@ -207,11 +210,11 @@ def test_searching_a_batch_finds_what_searching_each_sentence_finds(kind: str) -
     model = decoder_only(positions=partial(Learned, length=30) if kind == "learned" else KINDS[kind], key_value_heads=1).eval()
     src, _, mask = batch()
     limits = torch.tensor([6, 4])
-    options = {"beam": 3, "length_penalty": 1.0}
-    together = beam_search(model, src, mask, max_lengths=limits, **options)
+    options = {"chooser": Beam(3), "scoring": Scoring()}
+    together = search(model, src, mask, limits=Limits.make(limits), **options)
     for n, length in enumerate(LENGTHS):
         row = slice(n, n + 1)
-        (alone,) = beam_search(model, src[row, :length], mask[row, :length], max_lengths=limits[row], **options)
+        (alone,) = search(model, src[row, :length], mask[row, :length], limits=Limits.make(limits[row]), **options)
         assert [h.ids for h in together[n]] == [h.ids for h in alone]
 
 

@@ -1,0 +1,90 @@
+"""Values of settings that no training and no search could use. Imports nothing heavy."""
+
+import math
+from typing import Any
+
+from nmt.errors import UserError
+
+
+def check_settings(config: Any) -> None:
+    """Raise `UserError` for values that no training could use; `config` has the fields of `TrainConfig`."""
+    rules = [
+        ("tokenizer.type", ("unigram", "bpe")),
+        ("tokenizer.normalization", ("nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity")),
+        ("train.precision", ("fp32", "bf16", "fp16")),
+        ("train.parallel", ("ddp", "fsdp")),
+        ("resume", ("auto", "never")),
+    ]
+    for key, choices in rules:
+        if (value := _get(config, key)) not in choices:
+            raise UserError(f"{key} must be one of {', '.join(choices)}, but is {value!r}")
+    at_least = {
+        "tokenizer.vocab_size": 1,
+        "tokenizer.train_sentences": 1,
+        "train.tokens_per_batch": 1,
+        "train.accumulate": 1,
+        "train.max_updates": 1,
+        "train.max_epochs": 1,
+        "train.patience": 1,
+        "train.validate_every": 1,
+        "train.checkpoint_every": 1,
+        "train.log_every": 1,
+        "train.keep": 1,
+        "train.keep_best": 1,
+        "train.max_non_finite": 1,
+        "train.threads": 1,
+        "seed": 0,
+    }
+    tokens = config["train"]["tokens_per_batch"]
+    if isinstance(tokens, str) and tokens != "auto":
+        raise UserError(f"train.tokens_per_batch must be a number, or auto, but is {tokens!r}")
+    for key, least in at_least.items():
+        if isinstance(value := _get(config, key), int) and value < least:
+            raise UserError(f"{key} must be at least {least}, but is {value}")
+    if config["seed"] >= 2**63:
+        raise UserError(f"seed must be less than 2^63, but is {config['seed']}")
+    for key in ("tokenizer.sampling", "train.label_smoothing"):
+        if not 0 <= (value := _get(config, key)) < 1:
+            raise UserError(f"{key} must be at least 0 and less than 1, but is {value}")
+    if (norm := _get(config, "train.clip_norm")) is not None and not 0 < norm < math.inf:
+        raise UserError(f"train.clip_norm must be more than 0, or null for none, but is {norm}")
+    if (decay := _get(config, "train.ema_decay")) is not None and not 0 < decay < 1:
+        raise UserError(f"train.ema_decay must be between 0 and 1, or null for none, but is {decay}")
+    if all(_get(config, f"train.{key}") is None for key in ("max_updates", "max_epochs", "patience")):
+        raise UserError("training would never end: set train.max_updates, train.max_epochs or train.patience")
+    check_decode_settings(config["decode"])
+
+
+def check_decode_settings(decode: Any) -> None:
+    """Raise `UserError` for a search that cannot run; a null is not looked at."""
+    choices = {"search": ("beam", "sample", "mbr"), "length_rule": ("average", "wu", "none"), "utility": ("chrf", "bleu")}
+    for key, known in choices.items():
+        if (value := decode[key]) is not None and value not in known:
+            raise UserError(f"decode.{key} must be one of {', '.join(known)}, but is {value!r}")
+    at_least = {"beam": 1, "n_best": 1, "samples": 1, "batch_size": 1, "max_length": 1, "max_source_length": 1}
+    for key, least in (at_least | {"min_length": 0, "length_offset": 0, "top_k": 0, "seed": 0}).items():
+        if (value := decode[key]) is not None and value < least:
+            raise UserError(f"decode.{key} must be at least {least}, but is {value}")
+    for key in ("length_penalty", "coverage_penalty", "length_ratio"):
+        if (value := decode[key]) is not None and not 0 <= value <= 100:
+            raise UserError(f"decode.{key} must be from 0 to 100, but is {value}")
+    if (value := decode["temperature"]) is not None and not 0 < value < math.inf:
+        raise UserError(f"decode.temperature must be more than 0, but is {value}: near 0 only the likeliest piece is drawn")
+    if (value := decode["top_p"]) is not None and not 0 < value <= 1:
+        raise UserError(f"decode.top_p must be more than 0 and at most 1, which takes all pieces, but is {value}")
+    if (value := decode["patience"]) is not None and not value > 0:
+        raise UserError(f"decode.patience must be more than 0, but is {value}: 1 is usual, inf the whole search")
+    if any(decode[key] is None for key in ("search", "beam", "samples", "n_best", "min_length", "max_length")):
+        return  # which the run's own settings complete
+    most = {"beam": decode["beam"], "mbr": decode["samples"]}.get(decode["search"], decode["n_best"])
+    if decode["n_best"] > most:
+        key = "samples" if decode["search"] == "mbr" else "beam"
+        raise UserError(f"decode.n_best ({decode['n_best']}) must be at most decode.{key} ({most})")
+    if decode["min_length"] > decode["max_length"]:
+        raise UserError(f"decode.min_length ({decode['min_length']}) is more than decode.max_length ({decode['max_length']})")
+
+
+def _get(config: Any, key: str) -> Any:
+    for name in key.split("."):
+        config = config[name]
+    return config

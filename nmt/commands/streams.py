@@ -1,0 +1,93 @@
+"""Lines in, lines out: of files, pipes and terminals."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from nmt.data.files import BYTE_ORDER_MARK, read_lines
+from nmt.errors import UserError
+
+LINES = 2048
+"""Most lines that are in memory, and sorted by length, together."""
+
+
+def chunks_of(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Lines, so many at a time."""
+    iterator = iter(lines)
+    while chunk := list(islice(iterator, LINES)):
+        yield chunk
+
+
+def chunks_in(path: str | None) -> Iterator[list[str]]:
+    """The lines of a file, or of standard input: there as many at a time as have arrived.
+
+    So a terminal gets its answer after every line, a program that asks through a pipe after every question, and a file is
+    read in large pieces.
+    """
+    if path is not None:
+        yield from chunks_of(read_lines(Path(path)))
+        return
+    number = 0
+    for arrived in _arriving(sys.stdin.buffer):
+        for start in range(0, len(arrived), LINES):
+            chunk = []
+            for line in arrived[start : start + LINES]:
+                number += 1
+                line = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
+                try:
+                    chunk.append(line.removesuffix(b"\r").decode())
+                except UnicodeDecodeError as error:
+                    raise UserError(f"standard input: line {number} is not valid UTF-8; convert it first") from error
+            yield chunk
+
+
+def _arriving(stream: BinaryIO) -> Iterator[list[bytes]]:
+    """The lines of a stream without their ends, as they come."""
+    begun: list[bytes] = []
+    while data := stream.read1(1 << 20):  # type: ignore[attr-defined]  # what standard input has, and BinaryIO does not know
+        first, *others = data.split(b"\n")
+        begun.append(first)
+        if others:
+            yield [b"".join(begun), *others[:-1]]
+            begun = [others[-1]]
+    if last := b"".join(begun):
+        yield [last]
+
+
+@contextmanager
+def output_to(path: str | None) -> Iterator[BinaryIO]:
+    """Standard output, or a file, which appears whole, when all of it is written.
+
+    Until then, what had its name (the input, even) stays.
+    """
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    file = Path(path)
+    if file.exists() and not file.is_file():  # a pipe or a device is written as it comes
+        with file.open("wb") as output:
+            yield output
+        return
+    scratch = file.with_name(f".{file.name}.part")
+    try:
+        with scratch.open("wb") as output:
+            yield output
+        scratch.replace(file)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def json_line(record: object) -> str:
+    """JSON without any character that some reader takes for the end of a line."""
+    text = json.dumps(record, ensure_ascii=False)
+    return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("\u0085", "\\u0085")
+
+
+def write_lines(output: BinaryIO, lines: Iterable[str]) -> None:
+    """Write lines, and let whoever reads see them."""
+    output.write("".join(f"{line}\n" for line in lines).encode())
+    output.flush()

@@ -1,0 +1,172 @@
+"""Ways to choose the extensions of hypotheses: the best ones (beam search), or random ones (sampling).
+
+Letters: B sentences, K live hypotheses of each, V vocabulary, W width, C candidates.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CHUNK = 64
+"""Neighbouring pieces of which only the best is looked at first."""
+
+
+class Candidates(NamedTuple):
+    """Extensions of hypotheses by one piece, (B, C) each.
+
+    Attributes:
+        totals: their log p.
+        parents: the live hypothesis that each extends.
+        ids: the piece.
+    """
+
+    totals: Tensor
+    parents: Tensor
+    ids: Tensor
+
+
+class Chooser(ABC):
+    """A way to choose.
+
+    Attributes:
+        width: W, most live and most finished hypotheses of a sentence.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+    @abstractmethod
+    def choose(self, logits: Tensor, norms: Tensor, totals: Tensor, length: int) -> Candidates:
+        """The candidates, of which the first W may end.
+
+        Args:
+            logits: -inf for what is not allowed, (B, K, V).
+            norms: log Σ exp of the logits before that, (B, K).
+            totals: log p of the live hypotheses, (B, K).
+            length: of what ends now, EOS counted.
+        """
+
+    @abstractmethod
+    def going_on(self, found: Candidates, ends: Tensor, live: int) -> Candidates:
+        """The candidates that live on, given which of them end, (B, C), and K."""
+
+    def of(self, rows: Tensor) -> "Chooser":
+        """The same for some of the sentences."""
+        return self
+
+
+class Beam(Chooser):
+    """Beam search: of all K · V extensions of a sentence those of the best W that end, and the best W that do not.
+
+    Width 1 is greedy search. Equal ones are ranked by hypothesis, then by piece.
+    """
+
+    def choose(self, logits: Tensor, norms: Tensor, totals: Tensor, length: int) -> Candidates:
+        # Of 2W at most K end, since each hypothesis ends only once.
+        return best(logits, totals - norms, 2 * self.width)
+
+    def going_on(self, found: Candidates, ends: Tensor, live: int) -> Candidates:
+        count = min(self.width, ends.size(1) - live)
+        first = ends.to(torch.int8).sort(dim=1, stable=True).indices[:, :count]
+        return Candidates(*(x.gather(1, first) for x in found))
+
+
+def best(logits: Tensor, offsets: Tensor, count: int) -> Candidates:
+    """The `count` best of logits (B, K, V) + offsets (B, K), best first; among equals the first in (hypothesis, piece).
+
+    The best C pieces lie in the C chunks of neighbours whose best are best: so the logits are read once, for a maximum, and
+    only C chunks are sorted.
+    """
+    B, K, V = logits.shape
+    count = min(count, K * V)
+    chunks = -(-V // CHUNK)
+    whole = V - V % CHUNK
+    maxima = logits[..., :whole].unflatten(-1, (-1, CHUNK)).amax(-1) if whole else logits[..., :0]
+    if whole < V:
+        maxima = torch.cat([maxima, logits[..., whole:].amax(-1, keepdim=True)], dim=-1)
+    chosen, tied = _largest((maxima + offsets.unsqueeze(2)).flatten(1), min(count, K * chunks))  # (B, C)
+    parents, first = chosen // chunks, chosen % chunks * CHUNK
+    ids = first.unsqueeze(2) + torch.arange(CHUNK, device=first.device)  # (B, C, CHUNK)
+    index = (parents.unsqueeze(2) * V + ids.clamp(max=V - 1)).flatten(1)
+    values = logits.flatten(1).gather(1, index) + offsets.gather(1, parents).repeat_interleave(CHUNK, dim=1)
+    values = values.masked_fill(ids.flatten(1) >= V, -torch.inf)
+    among, tied_among = _largest(values, count)
+    if bool(tied | tied_among):  # then any of the equal ones was taken
+        values = (logits + offsets.unsqueeze(2)).flatten(1)
+        among, _ = _largest(values, count, stable=True)
+        index = torch.arange(K * V, device=logits.device).expand(B, -1)
+    index, order = index.gather(1, among).sort(dim=1)
+    values, order = values.gather(1, among).gather(1, order).sort(dim=1, descending=True, stable=True)
+    index = index.gather(1, order)
+    return Candidates(values, index // V, index % V)
+
+
+def _largest(values: Tensor, count: int, *, stable: bool = False) -> tuple[Tensor, Tensor]:
+    """Where the `count` largest of each row (B, N) are, (B, count), and whether one that was left out equals the last."""
+    if stable:
+        return values.sort(dim=1, descending=True, stable=True).indices[:, :count], torch.tensor(False)
+    top, index = values.topk(min(count + 1, values.size(1)), dim=1)
+    last, out = top[:, count - 1 : -1], top[:, count:]
+    return index[:, :count], ((last == out) & (out > -torch.inf)).any()
+
+
+class Sample(Chooser):
+    """Ancestral sampling: W hypotheses, each extended by one piece drawn from p(y)^(1 / temperature), renormalised.
+
+    A sentence has random numbers of its own, one for each sample and step: company, order and batch do not matter.
+
+    Args:
+        uniforms: random numbers in [0, 1), (B, W, most steps).
+        temperature: below 1 likely pieces become likelier still, above 1 less so.
+        top_k: only the k likeliest pieces are drawn from (Fan et al. 2018, section 5.1); None: all.
+        top_p: only the fewest pieces that together have this probability (Holtzman et al. 2020, section 3.1); None: all.
+    """
+
+    def __init__(self, uniforms: Tensor, *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None):
+        super().__init__(uniforms.size(1))
+        self.uniforms = uniforms
+        self.temperature = temperature
+        self.top_k = top_k
+        self.top_p = top_p
+
+    def choose(self, logits: Tensor, norms: Tensor, totals: Tensor, length: int) -> Candidates:
+        B, K, V = logits.shape
+        parents = torch.arange(self.width, device=logits.device).clamp(max=K - 1).expand(B, -1)  # first, all have one parent
+        probabilities = (logits.double() / self.temperature).softmax(-1)
+        order = None
+        if self.top_k is not None or self.top_p is not None:
+            probabilities, order = probabilities.sort(dim=-1, descending=True, stable=True)
+            before = probabilities.cumsum(-1) - probabilities
+            keep = before < (1.0 if self.top_p is None else self.top_p)
+            keep &= torch.arange(V, device=logits.device) < (V if self.top_k is None else self.top_k)
+            probabilities = probabilities * keep
+        sums = probabilities.cumsum(-1)
+        sums = sums.gather(1, parents.unsqueeze(2).expand(-1, -1, V))  # (B, W, V)
+        drawn = self.uniforms[:, :, length - 1, None] * sums[..., -1:]
+        ids = torch.searchsorted(sums, drawn, right=True).clamp(max=V - 1)  # (B, W, 1)
+        if order is not None:
+            ids = order.gather(1, parents.unsqueeze(2).expand(-1, -1, V)).gather(2, ids)
+        ids = ids.squeeze(2)
+        chosen = logits.flatten(1).gather(1, parents * V + ids)
+        return Candidates(totals.gather(1, parents) + chosen - norms.gather(1, parents), parents, ids)
+
+    def going_on(self, found: Candidates, ends: Tensor, live: int) -> Candidates:
+        return found._replace(totals=found.totals.masked_fill(ends, -torch.inf))
+
+    def of(self, rows: Tensor) -> "Sample":
+        return Sample(self.uniforms[rows], temperature=self.temperature, top_k=self.top_k, top_p=self.top_p)
+
+
+def uniforms_of(sentences: Sequence[Sequence[int]], *, seed: int, samples: int, steps: int) -> Tensor:
+    """Random numbers in [0, 1), (B, samples, steps): each depends on seed, sentence, sample and step, and on nothing else."""
+    numbers = np.empty((len(sentences), samples, steps))
+    for row, ids in enumerate(sentences):
+        for sample in range(samples):
+            digest = hashlib.sha256(repr((seed, sample, [int(i) for i in ids])).encode()).digest()
+            numbers[row, sample] = np.random.Generator(np.random.Philox(int.from_bytes(digest[:16]))).random(steps)
+    return torch.from_numpy(numbers)
