@@ -41,12 +41,11 @@ class Chooser(ABC):
         self.width = width
 
     @abstractmethod
-    def choose(self, logits: Tensor, norms: Tensor, totals: Tensor, length: int) -> Candidates:
+    def choose(self, log_probs: Tensor, totals: Tensor, length: int) -> Candidates:
         """The candidates, of which the first W may end.
 
         Args:
-            logits: -inf for what is not allowed, (B, K, V).
-            norms: log Σ exp of the logits before that, (B, K).
+            log_probs: log p of every piece, -inf where it is not allowed, (B, K, V).
             totals: log p of the live hypotheses, (B, K).
             length: of what ends now, EOS counted.
         """
@@ -66,9 +65,9 @@ class Beam(Chooser):
     Width 1 is greedy search. Equal ones are ranked by hypothesis, then by piece.
     """
 
-    def choose(self, logits: Tensor, norms: Tensor, totals: Tensor, length: int) -> Candidates:
+    def choose(self, log_probs: Tensor, totals: Tensor, length: int) -> Candidates:
         # Of 2W at most K end, since each hypothesis ends only once.
-        return best(logits, totals - norms, 2 * self.width)
+        return best(log_probs, totals, 2 * self.width)
 
     def going_on(self, found: Candidates, ends: Tensor, live: int) -> Candidates:
         count = min(self.width, ends.size(1) - live)
@@ -76,43 +75,36 @@ class Beam(Chooser):
         return Candidates(*(x.gather(1, first) for x in found))
 
 
-def best(logits: Tensor, offsets: Tensor, count: int) -> Candidates:
-    """The `count` best of logits (B, K, V) + offsets (B, K), best first; among equals the first in (hypothesis, piece).
+def best(log_probs: Tensor, totals: Tensor, count: int) -> Candidates:
+    """The `count` best of log_probs (B, K, V) + totals (B, K), best first; among equals the first in (hypothesis, piece).
 
-    The best C pieces lie in the C chunks of neighbours whose best are best: so the logits are read once, for a maximum, and
-    only C chunks are sorted.
+    The best C pieces lie in the C chunks of neighbours whose best pieces are best: so all pieces are read only once, for
+    the maxima of the chunks, and the pieces of C chunks are sorted.
     """
-    B, K, V = logits.shape
-    count = min(count, K * V)
-    chunks = -(-V // CHUNK)
-    whole = V - V % CHUNK
-    maxima = logits[..., :whole].unflatten(-1, (-1, CHUNK)).amax(-1) if whole else logits[..., :0]
+    V = log_probs.size(2)
+    chunks, whole = -(-V // CHUNK), V - V % CHUNK
+    maxima = log_probs[..., :whole].unflatten(-1, (whole // CHUNK, CHUNK)).amax(-1)
     if whole < V:
-        maxima = torch.cat([maxima, logits[..., whole:].amax(-1, keepdim=True)], dim=-1)
-    chosen, tied = _largest((maxima + offsets.unsqueeze(2)).flatten(1), min(count, K * chunks))  # (B, C)
+        maxima = torch.cat([maxima, log_probs[..., whole:].amax(-1, keepdim=True)], dim=-1)
+    chosen = _largest((maxima + totals.unsqueeze(2)).flatten(1), count)  # (B, C)
+    chosen = chosen.sort(dim=1).values  # so that equal pieces stay in order
     parents, first = chosen // chunks, chosen % chunks * CHUNK
     ids = first.unsqueeze(2) + torch.arange(CHUNK, device=first.device)  # (B, C, CHUNK)
-    index = (parents.unsqueeze(2) * V + ids.clamp(max=V - 1)).flatten(1)
-    values = logits.flatten(1).gather(1, index) + offsets.gather(1, parents).repeat_interleave(CHUNK, dim=1)
-    values = values.masked_fill(ids.flatten(1) >= V, -torch.inf)
-    among, tied_among = _largest(values, count)
-    if bool(tied | tied_among):  # then any of the equal ones was taken
-        values = (logits + offsets.unsqueeze(2)).flatten(1)
-        among, _ = _largest(values, count, stable=True)
-        index = torch.arange(K * V, device=logits.device).expand(B, -1)
-    index, order = index.gather(1, among).sort(dim=1)
-    values, order = values.gather(1, among).gather(1, order).sort(dim=1, descending=True, stable=True)
-    index = index.gather(1, order)
-    return Candidates(values, index // V, index % V)
+    index = parents.unsqueeze(2) * V + ids.clamp(max=V - 1)
+    values = log_probs.flatten(1).gather(1, index.flatten(1)).view(index.shape) + totals.gather(1, parents).unsqueeze(2)
+    values = values.masked_fill(ids >= V, -torch.inf).flatten(1)
+    found = _largest(values, min(count, log_probs.size(1) * V))
+    index = index.flatten(1).gather(1, found)
+    return Candidates(values.gather(1, found), index // V, index % V)
 
 
-def _largest(values: Tensor, count: int, *, stable: bool = False) -> tuple[Tensor, Tensor]:
-    """Where the `count` largest of each row (B, N) are, (B, count), and whether one that was left out equals the last."""
-    if stable:
-        return values.sort(dim=1, descending=True, stable=True).indices[:, :count], torch.tensor(False)
+def _largest(values: Tensor, count: int) -> Tensor:
+    """Where the `count` largest of each row (B, N) are, the largest first, among equals the first; all if there are fewer."""
     top, index = values.topk(min(count + 1, values.size(1)), dim=1)
-    last, out = top[:, count - 1 : -1], top[:, count:]
-    return index[:, :count], ((last == out) & (out > -torch.inf)).any()
+    equal = (top[:, 1:] == top[:, :-1]) & (top[:, 1:] > -torch.inf)
+    if bool(equal.any()):  # of which topk takes any
+        index = values.sort(dim=1, descending=True, stable=True).indices
+    return index[:, :count]
 
 
 class Sample(Chooser):
@@ -134,26 +126,24 @@ class Sample(Chooser):
         self.top_k = top_k
         self.top_p = top_p
 
-    def choose(self, logits: Tensor, norms: Tensor, totals: Tensor, length: int) -> Candidates:
-        B, K, V = logits.shape
-        parents = torch.arange(self.width, device=logits.device).clamp(max=K - 1).expand(B, -1)  # first, all have one parent
-        probabilities = (logits.double() / self.temperature).softmax(-1)
+    def choose(self, log_probs: Tensor, totals: Tensor, length: int) -> Candidates:
+        B, K, V = log_probs.shape
+        parents = torch.arange(self.width, device=log_probs.device).clamp(max=K - 1).expand(B, -1)  # first, all have one
+        probabilities = (log_probs.double() / self.temperature).softmax(-1)
         order = None
         if self.top_k is not None or self.top_p is not None:
             probabilities, order = probabilities.sort(dim=-1, descending=True, stable=True)
-            before = probabilities.cumsum(-1) - probabilities
-            keep = before < (1.0 if self.top_p is None else self.top_p)
-            keep &= torch.arange(V, device=logits.device) < (V if self.top_k is None else self.top_k)
+            keep = probabilities.cumsum(-1) - probabilities < (1.0 if self.top_p is None else self.top_p)
+            keep &= torch.arange(V, device=log_probs.device) < (V if self.top_k is None else self.top_k)
             probabilities = probabilities * keep
-        sums = probabilities.cumsum(-1)
-        sums = sums.gather(1, parents.unsqueeze(2).expand(-1, -1, V))  # (B, W, V)
+        sums = probabilities.cumsum(-1).gather(1, parents.unsqueeze(2).expand(-1, -1, V))  # (B, W, V)
         drawn = self.uniforms[:, :, length - 1, None] * sums[..., -1:]
         ids = torch.searchsorted(sums, drawn, right=True).clamp(max=V - 1)  # (B, W, 1)
         if order is not None:
             ids = order.gather(1, parents.unsqueeze(2).expand(-1, -1, V)).gather(2, ids)
         ids = ids.squeeze(2)
-        chosen = logits.flatten(1).gather(1, parents * V + ids)
-        return Candidates(totals.gather(1, parents) + chosen - norms.gather(1, parents), parents, ids)
+        chosen = log_probs.flatten(1).gather(1, parents * V + ids)
+        return Candidates(totals.gather(1, parents) + chosen, parents, ids)
 
     def going_on(self, found: Candidates, ends: Tensor, live: int) -> Candidates:
         return found._replace(totals=found.totals.masked_fill(ends, -torch.inf))

@@ -33,22 +33,22 @@ class Limits:
         longest = torch.maximum(longest, (ids != PAD).sum(1))
         return cls(longest.clamp(max=shortest), longest, ids)
 
-    def apply(self, logits: Tensor, length: int) -> Tensor:
-        """The logits (B, K, V) with -inf, in place, where the piece number `length` of a translation must not be."""
-        logits[:, :, PAD] = -torch.inf
-        logits[:, :, BOS] = -torch.inf
+    def apply(self, log_probs: Tensor, length: int) -> Tensor:
+        """log p (B, K, V) with -inf, in place, where a piece must not be number `length` of a translation."""
+        log_probs[:, :, PAD] = -torch.inf
+        log_probs[:, :, BOS] = -torch.inf
         forced = torch.full_like(self.longest, PAD)
         if length <= self.prefixes.size(1):
             forced = self.prefixes[:, length - 1]
         forced = forced.where((forced != PAD) | (self.longest >= length), EOS)  # (B,)
         only = (forced != PAD).nonzero().squeeze(1)
         if len(only):
-            kept = logits[only, :, forced[only]]
-            logits[only] = -torch.inf
-            logits[only, :, forced[only]] = kept
+            kept = log_probs[only, :, forced[only]]
+            log_probs[only] = -torch.inf
+            log_probs[only, :, forced[only]] = kept
         too_short = (forced == PAD) & (self.shortest >= length)
-        logits[:, :, EOS] = logits[:, :, EOS].masked_fill(too_short.unsqueeze(1), -torch.inf)
-        return logits
+        log_probs[:, :, EOS] = log_probs[:, :, EOS].masked_fill(too_short.unsqueeze(1), -torch.inf)
+        return log_probs
 
     def of(self, rows: Tensor) -> "Limits":
         """The same for some of the sentences."""

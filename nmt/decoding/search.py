@@ -81,9 +81,8 @@ def search(
     for length in count(1):  # of the translations that end now, EOS counted
         features, state = model.step(live.ids[:, :, -1], state, memory)
         logits = model.project(features)  # (B, K, V)
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        norms = logits.logsumexp(dim=-1)  # (B, K): log p = logit - norm
-        found = chooser.choose(limits.apply(logits, length), norms, live.totals, length)
+        log_probs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1)
+        found = chooser.choose(limits.apply(log_probs, length), live.totals, length)
         ends = found.ids == EOS
         finished.add(live, found, ends, scoring.scores(found.totals, length, found.parents, state, memory))
         going = chooser.going_on(found, ends, live.totals.size(1))
