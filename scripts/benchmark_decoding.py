@@ -21,7 +21,6 @@ resident at most, and `cache_mib` what the hypotheses carry from step to step. W
 import argparse
 import contextlib
 import json
-import math
 import resource
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from unittest import mock
 import torch
 from benchmark_training import PRODUCTS, SIZES, product_rates
 from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.flop_counter import FlopCounterMode
 
 from nmt.components import build_model
@@ -157,20 +157,22 @@ def in_one_thread() -> Iterator[None]:
 
 def flops(translator: Translator, sentences: list[str]) -> float:
     """Floating-point operations of all matrix products, per sentence."""
+    linear, counted = torch.nn.functional.linear, 0
+
+    def counting(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        nonlocal counted  # torch's counter does not see all linear maps in inference mode
+        counted += 2 * x.numel() * weight.size(0)
+        with _disable_current_modes():
+            return linear(x, weight, bias)
+
     with contextlib.ExitStack() as plain:
         plain.enter_context(in_one_thread())
         plain.enter_context(mock.patch("nmt.models.linear.prefers_onednn", lambda: False))
         plain.enter_context(mock.patch.object(LSTMCell, "read", Cell.read))
-        linear = torch.ops.aten.linear
-        formulas = {linear: of_linear, linear.default: of_linear}  # by the one it is not taken apart, by the other counted
-        counter = plain.enter_context(FlopCounterMode(display=False, custom_mapping=formulas))
+        plain.enter_context(mock.patch("torch.nn.functional.linear", counting))
+        others = plain.enter_context(FlopCounterMode(display=False))
         translator.search(sentences)
-    return counter.get_total_flops() / len(sentences)
-
-
-def of_linear(x: torch.Size, weight: torch.Size, *_: object, **__: object) -> int:
-    """Those of a linear map, which torch's counter does not see in inference mode."""
-    return 2 * math.prod(x) * weight[0]
+    return (counted + others.get_total_flops()) / len(sentences)
 
 
 def operators(translator: Translator, sentences: list[str]) -> dict[str, float]:

@@ -12,8 +12,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from nmt.components import build_model
 from nmt.config import TokenizerSettings, config_directory, register
 from nmt.data.tokenizer import Tokenizer, train
+from nmt.models.seq2seq import Seq2Seq, Vocabulary
 
 Pair = tuple[str, str]
 
@@ -29,6 +31,52 @@ def compose_model() -> Callable[..., dict[str, Any]]:
             return OmegaConf.to_container(compose("train", list(overrides)).model, resolve=True)
 
     return lambda *overrides: copy.deepcopy(composed(overrides))
+
+
+SMALL = {
+    "dim": 12,
+    "heads": 2,
+    "feedforward_dim": 10,
+    "encoder_layers": 2,
+    "decoder_layers": 3,
+    "layers": 2,
+    "embedding_dim": 6,
+    "hidden_dim": 14,
+    "maxout_dim": 4,
+    "D": 2,
+    "key_value_heads": 1,
+}
+SMALL_PARTS = {"length": 20, "max_distance": 2, "size": 3, "stride": 3, "block": 3, "columns": 1}
+
+
+def _shrunk(spec: dict[str, Any]) -> dict[str, Any]:
+    small: dict[str, Any] = {}
+    sizes = SMALL | SMALL_PARTS
+    for name, value in spec.items():
+        small[name] = _shrunk(value) if isinstance(value, dict) else sizes.get(name, value) if value is not None else None
+    return small
+
+
+@pytest.fixture(scope="session")
+def small_spec(compose_model: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """What `compose_model` gives, in sizes that differ from each other and from those of the tests' batches."""
+    return lambda *overrides: _shrunk(compose_model(*overrides))
+
+
+@pytest.fixture(scope="session")
+def built() -> Callable[[dict[str, Any]], Seq2Seq]:
+    """Makes a model whose every parameter, biases too, is random: what starts at zero would hide its mistakes."""
+
+    def build(spec: dict[str, Any]) -> Seq2Seq:
+        torch.manual_seed(1)
+        joint = spec.get("tied") == "all"
+        model = build_model(spec, Vocabulary(src=13 if joint else 11, tgt=13, joint=joint))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.normal_(std=0.4)
+        return model.eval()
+
+    return build
 
 
 @pytest.fixture

@@ -3,28 +3,21 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.decoding.choosing import Beam
+from nmt.config import config_directory
+from nmt.decoding.choosing import Beam, Sample, uniforms_of
+from nmt.decoding.coverage import Covering
+from nmt.decoding.forced import forced
 from nmt.decoding.limits import Limits
 from nmt.decoding.scoring import Scoring
 from nmt.decoding.search import Hypothesis, search
-from nmt.models.attention import Global, LocalPredictive
-from nmt.models.bahdanau import Bahdanau
-from nmt.models.encdec import Sutskever
-from nmt.models.encoder import RecurrentEncoder
-from nmt.models.feedforward import ReLU
-from nmt.models.luong import Luong
-from nmt.models.patterns import Full
-from nmt.models.positions import Sinusoidal
-from nmt.models.scores import Additive, General
-from nmt.models.seq2seq import Memory, Seq2Seq, State, Vocabulary
-from nmt.models.transformer import Transformer
+from nmt.explain.record import source_attention
+from nmt.models.seq2seq import Memory, Seq2Seq, State
 from nmt.vocabulary import BOS, EOS, PAD, UNK
 
 PIECES = 6  # of the toy vocabulary: the four special ones, and …
@@ -108,44 +101,14 @@ def log_prob(model: Seq2Seq, src: Tensor, src_mask: Tensor, pieces: list[int]) -
     return float(log_probs[0, range(len(pieces) + 1), [*pieces, EOS]].sum())
 
 
-def recurrent(direction: str) -> dict[str, Any]:
-    """Sizes and an encoder with those of the decoder."""
-    encoder = partial(RecurrentEncoder, direction=direction, hidden_dim=None, layers=None, cell=None)
-    return {"encoder": encoder, "embedding_dim": 6, "hidden_dim": 10, "dropout": 0.0}
-
-
-def bahdanau() -> Seq2Seq:
-    attention = partial(Global, score=partial(Additive, dim=None))
-    return Bahdanau(Vocabulary(11, 13, joint=False), attention=attention, cell="gru", maxout_dim=4, **recurrent("both"))
-
-
-def luong() -> Seq2Seq:
-    attention = partial(LocalPredictive, score=General, D=1)
-    decoder: dict[str, Any] = {"cell": "lstm", "layers": 2, "input_feeding": True}
-    return Luong(Vocabulary(11, 13, joint=False), attention=attention, **decoder, **recurrent("forward"))
-
-
-def sutskever() -> Seq2Seq:
-    return Sutskever(Vocabulary(11, 13, joint=False), cell="lstm", layers=2, **recurrent("backward"))
-
-
-def transformer() -> Seq2Seq:
-    sizes = {"dim": 12, "heads": 3, "feedforward_dim": 10, "encoder_layers": 2, "decoder_layers": 2, "dropout": 0.0}
-    kinds = {"positions": Sinusoidal, "pattern": Full, "feedforward": ReLU, "normalization": "layer", "key_value_heads": None}
-    return Transformer(Vocabulary(11, 13, joint=False), norm="pre", tied="none", **sizes, **kinds)
-
-
-@pytest.fixture(params=[bahdanau, luong, sutskever, transformer], ids=lambda make: make.__name__)
-def model(request: pytest.FixtureRequest, float64: None) -> Seq2Seq:
-    """A random model whose distributions are far from even, so that its searches are worth looking at."""
-    make: Callable[[], Seq2Seq] = request.param
-    torch.manual_seed(1)
-    made = make()
+@pytest.fixture(params=sorted(path.stem for path in (config_directory() / "model").glob("*.yaml")))
+def model(request: pytest.FixtureRequest, small_spec: Any, built: Callable[[Any], Seq2Seq], float64: None) -> Seq2Seq:
+    """Each model there is, random, with distributions far from even, so that its searches are worth looking at."""
+    made = built(small_spec(f"model={request.param}"))
     with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.normal_(std=0.6)
-        made.output.weight[EOS] *= 0.3  # or most translations would end at once
-    return made.eval()
+        made.output.weight *= 3.0
+        made.output.weight[EOS] *= 0.1  # or most translations would end at once
+    return made
 
 
 LENGTHS = [7, 4, 1, 6, 3]  # of the sources
@@ -310,3 +273,137 @@ def test_the_length_penalty_decides_between_short_and_long() -> None:
 def test_fewer_translations_than_the_beam_may_exist() -> None:
     (found,) = found_in(toy(3, seed=2), [0], [1], beam=9)
     assert sorted(ids(found)) == [[], [UNK], [A], [B]]
+
+
+RULES = [("none", 1.0), ("average", 1.0), ("average", 0.3), ("wu", 0.8)]
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("patience", [1.0, torch.inf])
+@pytest.mark.parametrize(("rule", "penalty"), RULES)
+def test_stopping_early_changes_nothing_among_the_best(
+    rule: str, penalty: float, patience: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scoring = Scoring(rule, penalty)
+    steps: dict[bool, int] = {}
+    found: dict[bool, list[list[list[Hypothesis]]]] = {True: [], False: []}
+    for early in (True, False):
+        if not early:
+            monkeypatch.setattr(Scoring, "bound", lambda self, totals, longest: torch.full_like(totals, torch.inf))
+        steps[early] = 0
+        for seed in range(6):
+            model = toy(5, sources=2, seed=seed)
+            model.table[:, :, EOS] += 1.0
+            src = torch.tensor([[0], [1]])
+            for n_best in (1, 2):
+                limits = Limits.make(torch.tensor([5, 4]))
+                options = {"scoring": scoring, "limits": limits, "n_best": n_best, "patience": patience}
+                results = search(model, src, torch.ones_like(src, dtype=torch.bool), chooser=Beam(3), **options)
+                found[early].append([hypotheses[:n_best] for hypotheses in results])
+            steps[early] += sum(model.rows)
+    assert found[True] == found[False]
+    assert steps[True] <= steps[False]
+    if rule == "none" or patience > 1:
+        assert steps[True] < steps[False]
+
+
+def test_patience_is_a_multiple_of_the_beam() -> None:
+    model = toy(6)
+    model.table[:, :, EOS] = 5.0
+    model.table[:, :, A] = 4.0
+    mask = torch.ones(1, 1, dtype=torch.bool)
+    steps = []
+    for patience in (0.5, 1.0, 2.0):
+        model.rows.clear()
+        options = {"chooser": Beam(2), "scoring": Scoring(), "limits": Limits.make(torch.tensor([6])), "patience": patience}
+        search(model, torch.tensor([[0]]), mask, **options)
+        steps.append(len(model.rows))
+    assert steps == [1, 2, 4]  # an end is among the best two at every step
+
+
+def limited(model: Seq2Seq, limits: Limits, beam: int = 3) -> list[list[Hypothesis]]:
+    src, mask = sentences()
+    return search(model, src, mask, chooser=Beam(beam), scoring=Scoring(), limits=limits)
+
+
+def test_no_translation_is_shorter_than_its_minimum(model: Seq2Seq) -> None:
+    free = limited(model, Limits.make(MAX_LENGTHS))
+    found = limited(model, Limits.make(MAX_LENGTHS, shortest=5))
+    assert any(len(h.ids) < 5 for hypotheses in free for h in hypotheses)
+    for hypotheses, most in zip(found, MAX_LENGTHS.tolist(), strict=True):
+        assert all(min(5, most) <= len(h.ids) <= most for h in hypotheses)
+        for hypothesis, alike in itertools.combinations(hypotheses, 2):
+            assert hypothesis.ids != alike.ids
+
+
+def test_translations_begin_with_their_prefix_and_count_its_probability(model: Seq2Seq) -> None:
+    prefixes = [[7, 5], [], [9, 9, 9, 4, 6], [8], [4]]  # the third and the last longer than their maximum
+    src, mask = sentences()
+    for beam in (1, 3):
+        found = limited(model, Limits.make(MAX_LENGTHS, prefixes=prefixes), beam)
+        for n, (hypotheses, prefix) in enumerate(zip(found, prefixes, strict=True)):
+            assert hypotheses
+            for h in hypotheses:
+                assert h.ids[: len(prefix)] == prefix
+                assert len(h.ids) <= max(int(MAX_LENGTHS[n]), len(prefix))
+                assert h.log_prob == pytest.approx(log_prob(model, src[n : n + 1], mask[n : n + 1], h.ids), rel=1e-9)
+        assert ids(found[1]) == ids(limited(model, Limits.make(MAX_LENGTHS), beam)[1])
+
+
+def sampled(model: Seq2Seq, rows: list[int], samples: int = 6, **options: float) -> list[list[Hypothesis]]:
+    src, mask = sentences()
+    uniforms = uniforms_of([src[n].tolist() for n in rows], seed=1, samples=samples, steps=10)
+    chooser = Sample(uniforms, **options)  # type: ignore[arg-type]
+    limits = Limits.make(MAX_LENGTHS[rows])
+    return search(model, src[rows], mask[rows], chooser=chooser, scoring=Scoring("none"), limits=limits, patience=None)
+
+
+def test_samples_are_whole_and_do_not_depend_on_company(model: Seq2Seq) -> None:
+    src, mask = sentences()
+    together, turned = sampled(model, [0, 1, 2, 3, 4]), sampled(model, [3, 0])
+    assert [len(hypotheses) for hypotheses in together] == [6] * 5
+    assert ids(together[0]) == ids(turned[1])
+    assert ids(together[3]) == ids(turned[0])
+    for n, hypotheses in enumerate(together):
+        for h in hypotheses:
+            assert len(h.ids) <= MAX_LENGTHS[n]
+            assert h.log_prob == pytest.approx(log_prob(model, src[n : n + 1], mask[n : n + 1], h.ids), rel=1e-9)
+    assert len({tuple(h.ids) for h in together[0]}) > 1
+
+
+def test_sampling_only_the_likeliest_piece_is_greedy_search(model: Seq2Seq) -> None:
+    found = sampled(model, [0, 1, 2, 3, 4], samples=2, top_k=1)
+    expected = limited(model, Limits.make(MAX_LENGTHS), beam=1)
+    assert [ids(hypotheses) for hypotheses in found] == [ids(hypotheses) * 2 for hypotheses in expected]
+
+
+@pytest.mark.parametrize("scoring", [Scoring("none"), Scoring("wu", 0.7), Scoring(coverage_penalty=0.4)], ids=str)
+def test_forced_decoding_reports_what_the_search_reported(model: Seq2Seq, scoring: Scoring) -> None:
+    if scoring.coverage_penalty and not model.cross_attention():
+        pytest.skip("no attention")
+    src, mask = sentences()
+    covering = Covering(model) if scoring.coverage_penalty else model
+    found = search(covering, src, mask, chooser=Beam(3), scoring=scoring, limits=Limits.make(MAX_LENGTHS))
+    for rank in range(3):
+        rows = [n for n, hypotheses in enumerate(found) if len(hypotheses) > rank]
+        again = forced(model, src[rows], mask[rows], [found[n][rank].ids for n in rows], scoring=scoring)
+        for n, hypothesis in zip(rows, again, strict=True):
+            assert hypothesis.score == pytest.approx(found[n][rank].score, rel=1e-8)
+            assert hypothesis.log_prob == pytest.approx(found[n][rank].log_prob, rel=1e-9)
+            assert hypothesis.log_probs == pytest.approx(found[n][rank].log_probs, rel=1e-8, abs=1e-10)
+
+
+def test_coverage_prefers_what_has_looked_at_more_of_the_source(model: Seq2Seq) -> None:
+    if not model.cross_attention():
+        pytest.skip("no attention")
+    src, mask = sentences()
+    scoring = Scoring(coverage_penalty=5.0)
+    found = search(Covering(model), src, mask, chooser=Beam(3), scoring=scoring, limits=Limits.make(MAX_LENGTHS))
+    for n in (0, 1, 3):
+        targets = [h.ids for h in found[n]]
+        attention = source_attention(model, src[[n] * 3], mask[[n] * 3], targets)
+        assert attention is not None
+        sums = [rows[: len(tgt) + 1].sum(0) for rows, tgt in zip(attention, targets, strict=True)]
+        penalties = [5.0 * float(x[: LENGTHS[n] - 1].clamp(max=1).log().sum()) for x in sums]
+        expected = [h.log_prob / (len(h.ids) + 1) + penalty for h, penalty in zip(found[n], penalties, strict=True)]
+        assert [h.score for h in found[n]] == pytest.approx(expected, rel=1e-8)

@@ -15,6 +15,7 @@ from nmt.models.seq2seq import Seq2Seq, Vocabulary
 from nmt.vocabulary import BOS, PAD
 
 Compose = Callable[..., dict[str, Any]]
+Build = Callable[[dict[str, Any]], Seq2Seq]
 
 YAMLS = sorted((config_directory() / "model").glob("*.yaml"))
 ATTENTIONS = sorted(path.stem for path in (config_directory() / "model/attention").glob("*.yaml"))
@@ -47,50 +48,18 @@ CASES += [
 ]
 CASES += [("model=transformer", "model.key_value_heads=1"), ("model=decoder_only", "model.prefix=causal")]
 CASES += [("model=decoder_only", f"model/positions={kind}", "model.key_value_heads=1") for kind in ("shaw", "transformer_xl")]
-SMALL = {
-    "dim": 12,
-    "heads": 2,
-    "feedforward_dim": 10,
-    "encoder_layers": 2,
-    "decoder_layers": 3,
-    "layers": 2,
-    "embedding_dim": 6,
-    "hidden_dim": 14,
-    "maxout_dim": 4,
-    "D": 2,
-    "key_value_heads": 1,
-}
-SMALL_PARTS = {"length": 20, "max_distance": 2, "size": 3, "stride": 3, "block": 3, "columns": 1}
+SIZES = {"dim", "heads", "feedforward_dim", "encoder_layers", "decoder_layers", "layers", "embedding_dim", "hidden_dim"}
+SIZES |= {"maxout_dim", "D", "key_value_heads"}
 EXACT = {"rtol": 0.0, "atol": 1e-10}
 
 
-def shrunk(spec: dict[str, Any]) -> dict[str, Any]:
-    """The same structure in sizes that differ from each other and from those of the batch."""
-    small: dict[str, Any] = {}
-    sizes = SMALL | SMALL_PARTS
-    for name, value in spec.items():
-        small[name] = shrunk(value) if isinstance(value, dict) else sizes.get(name, value) if value is not None else None
-    return small
-
-
-def built(spec: dict[str, Any]) -> Seq2Seq:
-    """A model whose every parameter, biases too, is random: what starts at zero would hide its mistakes."""
-    torch.manual_seed(1)
-    joint = spec.get("tied") == "all"
-    model = build_model(spec, Vocabulary(src=13 if joint else 11, tgt=13, joint=joint))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.4)
-    return model.eval()
-
-
 @pytest.fixture(params=CASES, ids=" ".join)
-def spec(request: pytest.FixtureRequest, compose_model: Compose, float64: None) -> dict[str, Any]:
-    return shrunk(compose_model(*request.param))
+def spec(request: pytest.FixtureRequest, small_spec: Compose, float64: None) -> dict[str, Any]:
+    return small_spec(*request.param)
 
 
 @pytest.fixture
-def model(spec: dict[str, Any]) -> Seq2Seq:
+def model(spec: dict[str, Any], built: Build) -> Seq2Seq:
     return built(spec)
 
 
@@ -211,7 +180,7 @@ def test_every_parameter_receives_a_gradient(model: Seq2Seq) -> None:
     assert untouched == []
 
 
-def test_dropout_acts_in_training_only(spec: dict[str, Any]) -> None:
+def test_dropout_acts_in_training_only(spec: dict[str, Any], built: Build) -> None:
     src, tgt_in, mask = batch()
     with_dropout, without = built(spec | {"dropout": 0.5}), built(spec | {"dropout": 0.0})
     torch.testing.assert_close(with_dropout(src, tgt_in, mask), without(src, tgt_in, mask), **EXACT)
@@ -220,8 +189,8 @@ def test_dropout_acts_in_training_only(spec: dict[str, Any]) -> None:
     assert (with_dropout(src, tgt_in, mask) - with_dropout(src, tgt_in, mask)).abs().max() > 1e-3
 
 
-def test_sizes_below_1_and_impossible_dropouts_are_named(spec: dict[str, Any]) -> None:
-    for name in SMALL.keys() & spec.keys():
+def test_sizes_below_1_and_impossible_dropouts_are_named(spec: dict[str, Any], built: Build) -> None:
+    for name in SIZES & spec.keys():
         with pytest.raises(UserError, match=rf"model\.{name} must be at least 1, but is 0"):
             built(spec | {name: 0})
     for dropout in (1.0, -0.1):
@@ -282,8 +251,8 @@ def test_transformer_base_has_63_million_parameters() -> None:
 
 
 @pytest.mark.parametrize("override", [f"model={path.stem}" for path in YAMLS])
-def test_bf16_autocast_stays_close_to_float32_in_training_and_search(compose_model: Compose, override: str) -> None:
-    model = built(shrunk(compose_model(override)))
+def test_bf16_autocast_stays_close_to_float32_in_training_and_search(small_spec: Compose, override: str, built: Build) -> None:
+    model = built(small_spec(override))
     src, tgt_in, mask = batch()
     expected = model(src, tgt_in, mask)
     with torch.autocast("cpu", torch.bfloat16):
