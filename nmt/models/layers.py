@@ -168,7 +168,8 @@ class DecoderLayer(nn.Module):
         """One position of K hypotheses: (B, K, D) of x (B, K, D) and the keys and values so far, (B, K, G, t, d_k)."""
         q, k, v = self.self_attention.at(self.around_self.before(x).unsqueeze(2), view.i)
         past = torch.cat([past[0], k], dim=3), torch.cat([past[1], v], dim=3)
-        return self._above(x, self.self_attention.look(q, *past, view).squeeze(2), memory, mask), past
+        q, keys, values = (y.flatten(0, 1) for y in (q, *past))  # (B · K, …), as fused attention has four axes
+        return self._above(x, self.self_attention.look(q, keys, values, view).view(x.shape), memory, mask), past
 
     def _above(self, x: Tensor, y: Tensor, memory: KeysValues, mask: Tensor) -> Tensor:
         x = self.around_self.after(x, y)
