@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": ("translate a split of a run's corpus and score it", "nmt evaluate runs/luong split=test"),
     "translate": ("translate lines of text", 'nmt translate runs/luong text="The dog sleeps."'),
     "average": ("average a run's last checkpoints, and score that beside them", "nmt average runs/luong last=3"),
+    "compare": ("test whether runs differ by more than chance, and show where", "nmt compare runs/bahdanau runs/luong"),
     "report": ("a table of runs, a row per setting", "nmt report sweeps/model+seed"),
 }
 
@@ -92,9 +93,10 @@ def _named(command: str, arguments: list[str]) -> list[str]:
         is_value = argument.startswith("-") or before in TAKES_VALUE
         # A sweep's runs have = in their names
         is_folder = os.path.isdir(argument)  # noqa: PTH112 - Path.is_dir raises at a sentence too long for a path
-        is_run = not is_value and (is_folder or not OVERRIDE.match(argument))
+        is_file = command == "compare" and os.path.isfile(argument)  # noqa: PTH113
+        is_run = not is_value and (is_folder or is_file or not OVERRIDE.match(argument))
         (runs if is_run else rest).append(argument)
-    if command == "report":
+    if command in ("compare", "report"):
         each = ",".join(_quoted(f"run={run}").removeprefix("run=") for run in runs)
         return [*rest, *([f"run=[{each}]"] if runs else [])]
     if len(runs) > 1:
