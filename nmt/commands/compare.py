@@ -13,9 +13,10 @@ from nmt.evaluation.differences import largest_differences
 from nmt.evaluation.findings import Examples, Findings
 from nmt.evaluation.page import as_page
 from nmt.evaluation.side_by_side import show
-from nmt.evaluation.significance import TESTS, check_metrics, check_seed, compare
-from nmt.evaluation.systems import System, Text, Texts, common_test_set, is_evaluated
-from nmt.machine import use_threads
+from nmt.evaluation.significance import TESTS, check_seed, compare
+from nmt.evaluation.systems import SharedTexts, System, Text, is_evaluated, shared_texts
+from nmt.evaluation.tested_metrics import check_metrics, make_metric
+from nmt.machine import choose_device, use_threads
 from nmt.run import Config, Run
 from nmt.sweep.slugs import shortened
 
@@ -24,22 +25,19 @@ log = logging.getLogger("nmt")
 
 def main(config: Config) -> None:
     """Test every system of `run` against the first one; leave compare.html and compare.json in `output`."""
-    names = _listed(config["run"])
-    metrics = list(dict.fromkeys(_listed(config["metrics"])))
+    use_threads(config["threads"])
+    choose_device(config["device"])
+    metrics = {name: make_metric(name) for name in check_metrics(_listed(config["metrics"]))}
     samples = _samples(config)
-    _check(names, metrics, config)
-    typed = [Text.read(Path(file)) for file in _listed(config["reference"])]
+    paths = _paths(config)
+    output = _output(paths, config)
+    references = [Text.read(Path(file)) for file in _listed(config["reference"])]
     sources = None if config["input"] is None else Text.read(Path(config["input"]))
-    systems, texts = _systems([Path(name) for name in names], config, sources, typed)
+    systems, texts = _systems(paths, config, sources, references)
     hypotheses = {system.name: system.hypotheses.lines for system in systems}
-    examples = _examples(hypotheses, texts, config["examples"])
-    first, *others = hypotheses
-    split = config["split"] if any(system.references for system in systems) else ""
-    title = f"{', '.join(others)} against {first}" + (f" on {split}" if split else "")
-    files = {system.name: str(system.hypotheses.file) for system in systems}
     comparisons = compare(hypotheses, texts.references, metrics, samples)
-    findings = Findings(title, files, len(texts.references[0]), comparisons, samples, examples)
-    output = Path(config["output"] or Path("comparisons") / _folder(names) / split)
+    files = {system.name: str(system.hypotheses.file) for system in systems}
+    findings = Findings(files, len(texts.references[0]), comparisons, samples, _examples(hypotheses, texts, config["examples"]))
     _write(output, findings)
     console = Console(highlight=False)
     show(findings, console if console.is_terminal else Console(highlight=False, width=1000))  # a file has lines of any length
@@ -64,35 +62,47 @@ def _samples(config: Config) -> dict[str, int]:
     return {test: config["samples"][test] for test in TESTS if config["test"] in ("both", test)}
 
 
-def _check(names: list[str], metrics: list[str], config: Config) -> None:
-    """Raise `UserError` for what no comparison could use, before any work."""
-    if len(names) < 2:
-        given = f"only {names[0]} was given" if names else "none was given"
+def _paths(config: Config) -> list[Path]:
+    """What shall be compared; raises `UserError` for what no comparison could use."""
+    paths = [Path(name) for name in _listed(config["run"])]
+    if len(paths) < 2:
+        given = f"only {paths[0]} was given" if paths else "none was given"
         raise UserError(f"a comparison needs two or more runs, or files of translations, but {given}: nmt compare A B")
-    paths = [Path(name) for name in names]
     for place, path in enumerate(paths):
         if path in paths[:place]:
             raise UserError(f"{path} is given twice: a system is compared with others")
         if not path.exists():
             raise UserError(f"{path} does not exist; give directories that `nmt train` has written, or files of translations")
-    check_metrics(metrics)
     check_seed()
     if config["examples"] < 0:
         raise UserError(f"examples must be at least 0, but is {config['examples']}")
+    return paths
 
 
-def _systems(paths: list[Path], config: Config, sources: Text | None, references: list[Text]) -> tuple[list[System], Texts]:
+def _output(paths: list[Path], config: Config) -> Path:
+    """Where the page and the data go."""
+    names = shortened("+".join(path.resolve().name for path in paths))
+    split = config["split"] if any(path.is_dir() for path in paths) else ""
+    output = Path(config["output"] or Path("comparisons") / names / split)
+    if output.exists() and not output.is_dir():
+        raise UserError(f"output={output} is a file: choose a folder")
+    return output
+
+
+def _systems(
+    paths: list[Path], config: Config, sources: Text | None, references: list[Text]
+) -> tuple[list[System], SharedTexts]:
     """The systems, and what they translated. A run without an evaluation makes it when all else has been read."""
     split = config["split"]
     missing = {path: _openable(path, split) for path in paths if path.is_dir() and not is_evaluated(path, split)}
     there = {path: _read(path, split) for path in paths if path not in missing}
     if references or any(system.references for system in there.values()):
-        common_test_set(list(there.values()), sources, references)
+        shared_texts(list(there.values()), sources, references)
     for path, run in missing.items():
         _evaluate(run, split, config)
         there[path] = _read(path, split)
     systems = [there[path] for path in paths]
-    return systems, common_test_set(systems, sources, references)
+    return systems, shared_texts(systems, sources, references)
 
 
 def _read(path: Path, split: str) -> System:
@@ -113,7 +123,6 @@ def _openable(path: Path, split: str) -> Run:
 def _evaluate(run: Run, split: str, config: Config) -> None:
     """Do what `nmt evaluate RUN split=SPLIT` does."""
     log.info(f"{run.directory} has no translations of {split} yet: it is evaluated first, as by nmt evaluate")
-    use_threads(config["threads"])
     try:
         corpus = build_corpus(only_split(split, run.config["data"]))
         evaluate_split(run, corpus, split, run.translator(checkpoint="best", device=config["device"]))
@@ -121,16 +130,11 @@ def _evaluate(run: Run, split: str, config: Config) -> None:
         raise UserError(f"{run.directory} has no evaluation/{split}, and none can be made: {error}") from error
 
 
-def _examples(hypotheses: dict[str, list[str]], texts: Texts, count: int) -> Examples:
+def _examples(hypotheses: dict[str, list[str]], texts: SharedTexts, count: int) -> Examples:
     (_, baseline), *others = hypotheses.items()
     if count == 0:
         return {}
     return {system: largest_differences(baseline, lines, texts.references, texts.sources, count) for system, lines in others}
-
-
-def _folder(names: list[str]) -> str:
-    """The name of the folder of a comparison for which none was chosen."""
-    return shortened("+".join(Path(name).resolve().name for name in names))
 
 
 def _write(output: Path, findings: Findings) -> None:

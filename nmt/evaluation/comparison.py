@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sacrebleu.metrics.bleu import BLEU
+
 from nmt.evaluation.significance import compare
 
 TRIALS = 10_000
@@ -84,5 +86,5 @@ def significance(first: Mapping[int, Translations], other: Mapping[int, Translat
         return "other test references than the first row"
     references = [line for seed in seeds for line in first[seed].references]
     stacked = [[line for seed in seeds for line in runs[seed].hypotheses] for runs in (first, other)]
-    (compared,) = compare({"first": stacked[0], "other": stacked[1]}, [references], ["bleu"], {"ar": TRIALS})
+    (compared,) = compare({"first": stacked[0], "other": stacked[1]}, [references], {"bleu": BLEU()}, {"ar": TRIALS})
     return compared.systems["other"].p["ar"]

@@ -16,7 +16,6 @@ class Findings:
     """Several systems on one test set.
 
     Attributes:
-        title: what was compared on what.
         files: by system, the file of its translations; the first is the baseline.
         sentences: how many.
         comparisons: one of each metric.
@@ -24,7 +23,6 @@ class Findings:
         examples: of every system but the baseline.
     """
 
-    title: str
     files: dict[str, str]
     sentences: int
     comparisons: list[Comparison]
@@ -35,6 +33,11 @@ class Findings:
     def baseline(self) -> str:
         """The name of the first system."""
         return next(iter(self.files))
+
+    @property
+    def title(self) -> str:
+        """What is compared with what."""
+        return f"{', '.join(list(self.files)[1:])} compared with {self.baseline}"
 
     def headings(self) -> list[str]:
         """Of the columns of `rows`."""

@@ -10,9 +10,10 @@ from nmt.evaluation.differences import KEPT, RIGHT, WRONG, Example, Marked
 from nmt.evaluation.findings import Findings
 
 STYLES = {KEPT: "", RIGHT: "bold green underline", WRONG: "bold red"}
-CONTROLS = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) != "\t"} | {0x7F: "␡"}
-"""Characters that would move the cursor, or end a page, as pictures of themselves."""
-TERMINAL_CONTROLS = CONTROLS | {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)}
+CONTROLS = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
+"""Tabs, escapes and the like as pictures of themselves."""
+TERMINAL_CONTROLS = CONTROLS | {code: ascii(chr(code))[1:-1] for code in (*range(0x80, 0xA0), 0x2028, 0x2029)}
+"""What else a terminal may obey, as Python writes it."""
 
 
 def table(findings: Findings) -> Table:
@@ -31,7 +32,7 @@ def examples(findings: Findings) -> Iterator[RenderableType]:
     for system, (won, lost) in findings.examples.items():
         for what, chosen in (("better", won), ("worse", lost)):
             if chosen:
-                heading = f"{system} is {what} than {findings.baseline}: the {len(chosen)} largest differences in sentence chrF"
+                heading = f"{system} is {what} than {findings.baseline}: the largest differences in chrF of a sentence"
                 yield Text(heading.translate(TERMINAL_CONTROLS), "bold reverse")
                 yield from (_example(example, findings.baseline, system) for example in chosen)
 

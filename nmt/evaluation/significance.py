@@ -1,19 +1,14 @@
 """Whether systems differ by more than chance on one test set: sacreBLEU's own paired tests, figure for figure."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from sacrebleu.metrics.base import Metric
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
-from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest, Result
 
 from nmt.errors import UserError
 
-METRICS: dict[str, Callable[..., Metric]] = {"bleu": BLEU, "chrf": CHRF, "chrf++": partial(CHRF, word_order=2), "ter": TER}
 TESTS = {"bs": "paired bootstrap", "ar": "paired approximate randomisation"}
 THRESHOLD = 0.05
 """A p of at most this much is marked as significant, as sacreBLEU marks it."""
@@ -41,7 +36,7 @@ class Comparison:
     """Systems under one metric; the first is the baseline.
 
     Attributes:
-        metric: a key of `METRICS`.
+        metric: our name of it, such as chrf++.
         name: as sacreBLEU calls it, such as chrF2++.
         signatures: by test, everything that decides its figures.
         systems: by name, in the order in which they were given.
@@ -66,7 +61,7 @@ class Comparison:
 def compare(
     systems: Mapping[str, Sequence[str]],
     references: Sequence[Sequence[str]],
-    metrics: Sequence[str],
+    metrics: Mapping[str, Metric],
     samples: Mapping[str, int],
 ) -> list[Comparison]:
     """Test each system against the first one.
@@ -79,19 +74,23 @@ def compare(
     all, it counts none and gives its least p; here that p is 1.
 
     Args:
-        systems: hypotheses by name.
-        references: one or more translations of every sentence.
-        metrics: keys of `METRICS`.
+        systems: hypotheses by name; white space at the end of a line counts for nothing, as in the sacrebleu program.
+        references: one or several sequences, each with a translation of every sentence.
+        metrics: sacreBLEU's, by our names of them.
         samples: by test, a key of `TESTS`, how many resamples or trials.
     """
-    return [_compared(systems, METRICS[key](references=list(references)), key, samples) for key in metrics]
+    stripped = {name: [line.rstrip() for line in lines] for name, lines in systems.items()}
+    against = [[line.rstrip() for line in one] for one in references]
+    return [_compared(stripped, against, name, metric, samples) for name, metric in metrics.items()]
 
 
-def _compared(systems: Mapping[str, Sequence[str]], metric: Metric, key: str, samples: Mapping[str, int]) -> Comparison:
+def _compared(
+    systems: Mapping[str, Sequence[str]], references: list[list[str]], key: str, metric: Metric, samples: Mapping[str, int]
+) -> Comparison:
     signatures: dict[str, str] = {}
     results: dict[str, list[Result]] = {}
     for test, count in samples.items():
-        signed, found = PairedTest(list(systems.items()), {key: metric}, None, test_type=test, n_samples=count)()
+        signed, found = PairedTest(list(systems.items()), {key: metric}, references, test_type=test, n_samples=count)()
         ((name, signature),) = signed.items()
         signatures[test] = signature.format()
         results[test] = [result for result in found[name] if isinstance(result, Result)]
@@ -111,15 +110,6 @@ def _measured(results: Mapping[str, Result]) -> Measured:
     if drawn is None or drawn.mean is None or drawn.ci is None:
         return Measured(score, None, None, p)
     return Measured(score, float(drawn.mean), float(drawn.ci), p)
-
-
-def check_metrics(names: Sequence[str]) -> None:
-    """Raise `UserError` unless these are metrics that the tests can be made with."""
-    for name in names:
-        if name not in METRICS:
-            raise UserError(f"metrics={name} is not one that can be tested; there are: {', '.join(METRICS)}")
-    if not names:
-        raise UserError(f"metrics=[] names none; there are: {', '.join(METRICS)}")
 
 
 def check_seed() -> None:

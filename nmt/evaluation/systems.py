@@ -35,13 +35,13 @@ class System:
         name: as it was typed.
         hypotheses: its translations.
         sources: what it translated; None of a file from elsewhere.
-        references: the translations that it is measured by; None of a file from elsewhere.
+        references: one or several translations of each source; none of a file from elsewhere.
     """
 
     name: str
     hypotheses: Text
     sources: Text | None = None
-    references: Text | None = None
+    references: tuple[Text, ...] = ()
 
     @classmethod
     def of_file(cls, file: Path) -> "System":
@@ -51,8 +51,10 @@ class System:
     @classmethod
     def of_run(cls, run: Path, split: str) -> "System":
         """What the evaluation of a run left."""
-        sources, references, hypotheses = (Text.read(run / "evaluation" / split / f"{name}.txt") for name in FILES)
-        return cls(str(run), hypotheses, sources, references)
+        folder = run / "evaluation" / split
+        more = sorted(folder.glob("references-[0-9]*.txt"), key=lambda file: (len(file.stem), file.stem))  # -2, …, -9, -10
+        references = tuple(map(Text.read, (folder / "references.txt", *more)))
+        return cls(str(run), Text.read(folder / "hypotheses.txt"), Text.read(folder / "sources.txt"), references)
 
 
 def is_evaluated(run: Path, split: str) -> bool:
@@ -61,7 +63,7 @@ def is_evaluated(run: Path, split: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Texts:
+class SharedTexts:
     """What all systems translated.
 
     Attributes:
@@ -73,31 +75,35 @@ class Texts:
     references: list[list[str]]
 
 
-def common_test_set(systems: Sequence[System], sources: Text | None, references: Sequence[Text]) -> Texts:
-    """The sentences that all systems are about.
+def shared_texts(systems: Sequence[System], sources: Text | None, references: Sequence[Text]) -> SharedTexts:
+    """What all systems translated.
 
     Args:
-        systems: of which each may bring its own.
+        systems: of which each may bring its own texts.
         sources: that were typed as well, if any.
-        references: that were typed as well, if any; the first is compared with those of the runs.
+        references: that were typed as well, if any.
 
     Raises:
         UserError: if the texts of two differ (both are named), or there are no references at all.
     """
     all_sources = [text for text in (sources, *(system.sources for system in systems)) if text is not None]
-    all_references = [text for text in (*references[:1], *(system.references for system in systems)) if text is not None]
+    all_references = [several for several in (tuple(references), *(system.references for system in systems)) if several]
     if not all_references:
-        raise UserError(
-            "files of translations have no references of their own: set reference=FILE (and input=FILE, to see sources)"
-        )
-    for texts, what in ((all_references, "references"), (all_sources, "sources")):
-        for other in texts[1:]:
-            _check_same(texts[0], other, what)
+        raise UserError("files of translations bring no references: set reference=FILE, and input=FILE to see the sources, too")
     first = all_references[0]
-    for text in (*all_sources[:1], *references[1:], *(system.hypotheses for system in systems)):
-        if len(text.lines) != len(first.lines):
-            raise UserError(f"{text.file} has {len(text.lines)} lines but {first.file} has {len(first.lines)}")
-    return Texts(all_sources[0].lines if all_sources else None, [first.lines, *(text.lines for text in references[1:])])
+    for several in all_references[1:]:
+        if len(several) != len(first):
+            raise UserError(
+                f"{first[0].file} is one of {len(first)} references, but {several[0].file} is one of {len(several)}"
+            )
+        for one, other in zip(first, several, strict=True):
+            _check_same(one, other, "references")
+    for other in all_sources[1:]:
+        _check_same(all_sources[0], other, "sources")
+    for text in (*all_sources[:1], *first[1:], *(system.hypotheses for system in systems)):
+        if len(text.lines) != len(first[0].lines):
+            raise UserError(f"{text.file} has {len(text.lines)} lines but {first[0].file} has {len(first[0].lines)}")
+    return SharedTexts(all_sources[0].lines if all_sources else None, [text.lines for text in first])
 
 
 def _check_same(one: Text, other: Text, what: str) -> None:
