@@ -30,7 +30,7 @@ def worse(share: float, seed: int) -> list[str]:
     return [" ".join([w[0], w[2], w[1], *w[3:], "\t"] if draw.random() < share else w) for w in words]
 
 
-SYSTEMS = {"base": worse(0.5, 1), "near": worse(0.5, 2), "far": worse(0.05, 3)}
+SYSTEMS = {"base": worse(0.5, 1), "near": worse(0.5, 7), "far": worse(0.05, 3)}
 
 
 @pytest.mark.parametrize(("test", "samples", "word_order"), [("bs", 200, 2), ("ar", 300, 0)])
