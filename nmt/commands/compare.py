@@ -35,6 +35,8 @@ def main(config: Config) -> None:
     sources = None if config["input"] is None else Text.read(Path(config["input"]))
     systems, texts = _systems(paths, config, sources, references)
     hypotheses = {system.name: system.hypotheses.lines for system in systems}
+    drawn = ", ".join(f"{TESTS[test]} ({count:,} times)" for test, count in samples.items())
+    log.info(f"{len(systems)} systems, {len(texts.references[0]):,} sentences: {drawn}")
     comparisons = compare(hypotheses, texts.references, metrics, samples)
     files = {system.name: str(system.hypotheses.file) for system in systems}
     findings = Findings(files, len(texts.references[0]), comparisons, samples, _examples(hypotheses, texts, config["examples"]))

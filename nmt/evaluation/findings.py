@@ -1,11 +1,13 @@
 """What a comparison of systems found: its table, what that means in words, and its JSON."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from nmt.evaluation.differences import Example
 from nmt.evaluation.significance import TESTS, THRESHOLD, Comparison
+
+CONTROLS = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
+"""Tabs, escapes and the like as pictures of themselves."""
 
 Examples = dict[str, tuple[list[Example], list[Example]]]
 """By system, the sentences that it translates better than the baseline, and those it translates worse."""
@@ -110,16 +112,13 @@ def verdict(comparison: Comparison, system: str, baseline: str) -> str:
     if gain == 0:
         return f"{comparison.name}: {system} and {baseline} score the same."
     said = f"{comparison.name}: {system} is {'better' if gain > 0 else 'worse'} than {baseline} by {abs(gain):.2f}"
-    significant = [value <= THRESHOLD for value in p.values()]
-    if all(significant):
-        return f"{said}, a significant difference: {_listed(p)}."
-    if not any(significant):
-        return f"{said}, which may well be chance: {_listed(p)}; on other sentences it may be the other way round."
-    return f"{said}; the tests disagree whether that is chance: {_listed(p)}; take it as undecided."
-
-
-def _listed(p: Mapping[str, float]) -> str:
-    return ", ".join(f"p = {value:.4f} ({_short(test)})" for test, value in p.items())
+    significant = [test for test, value in p.items() if value <= THRESHOLD]
+    if len(significant) == len(p):
+        return f"{said}: significant."
+    if not significant:
+        return f"{said}: not significant, it may well be chance."
+    others = [test for test in p if test not in significant]
+    return f"{said}: significant by {_short(significant[0])}, not by {_short(others[0])}, so undecided."
 
 
 def _short(test: str) -> str:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from nmt.evaluation.findings import Findings
-from nmt.evaluation.side_by_side import CONTROLS
+from nmt.evaluation.findings import CONTROLS, Findings
 
 
 def as_page(findings: Findings) -> str:

@@ -7,11 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from nmt.evaluation.differences import KEPT, RIGHT, WRONG, Example, Marked
-from nmt.evaluation.findings import Findings
+from nmt.evaluation.findings import CONTROLS, Findings
 
 STYLES = {KEPT: "", RIGHT: "bold green underline", WRONG: "bold red"}
-CONTROLS = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
-"""Tabs, escapes and the like as pictures of themselves."""
 TERMINAL_CONTROLS = CONTROLS | {code: ascii(chr(code))[1:-1] for code in (*range(0x80, 0xA0), 0x2028, 0x2029)}
 """What else a terminal may obey, as Python writes it."""
 
