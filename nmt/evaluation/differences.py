@@ -12,6 +12,9 @@ from sacrebleu.metrics.chrf import CHRF
 KEPT, RIGHT, WRONG = "kept", "right", "wrong"
 """Words of a translation that the other one has, too; or not, and that a reference has, or not."""
 
+LONGEST_ALIGNED = 400
+"""Words of the longest translation whose order counts where it is marked: a repeated word makes aligning take cubic time."""
+
 Marked = list[tuple[str, str]]
 """A sentence as stretches of text, each with what its words are; joined they are the sentence."""
 
@@ -90,9 +93,7 @@ def marked(sentence: str, other: str, references: Sequence[str]) -> Marked:
     A marked word is right as often as a reference has it beyond the words that are not marked, from left to right.
     """
     words, others = _words(sentence), _words(other)
-    kept = set()
-    for block in SequenceMatcher(None, words, others, autojunk=False).get_matching_blocks():
-        kept |= set(range(block.a, block.a + block.size))
+    kept = (_aligned if max(len(words), len(others)) <= LONGEST_ALIGNED else _in_both)(words, others)
     wanted: Counter[str] = Counter()
     for reference in references:
         wanted |= Counter(_words(reference))
@@ -105,6 +106,23 @@ def marked(sentence: str, other: str, references: Sequence[str]) -> Marked:
         marks.append(RIGHT if wanted[word] else WRONG)
         wanted[word] -= 1 if wanted[word] else 0
     return _stretches(_cut(sentence), iter(marks))
+
+
+def _aligned(words: Sequence[str], others: Sequence[str]) -> set[int]:
+    """The places of the words that stand in the same order in both."""
+    blocks = SequenceMatcher(None, words, others, autojunk=False).get_matching_blocks()
+    return {place for block in blocks for place in range(block.a, block.a + block.size)}
+
+
+def _in_both(words: Sequence[str], others: Sequence[str]) -> set[int]:
+    """The places of the words that both have, in whatever order, from left to right."""
+    left = Counter(others)
+    kept = set()
+    for place, word in enumerate(words):
+        if left[word]:
+            left[word] -= 1
+            kept.add(place)
+    return kept
 
 
 def _stretches(parts: Sequence[str], marks: Iterator[str]) -> Marked:

@@ -30,7 +30,9 @@ def examples(findings: Findings) -> Iterator[RenderableType]:
     for system, (won, lost) in findings.examples.items():
         for what, chosen in (("better", won), ("worse", lost)):
             if chosen:
-                heading = f"{system} is {what} than {findings.baseline}: the largest differences in chrF of a sentence"
+                heading = (
+                    f"Sentences that {system} translates {what} than {findings.baseline}, the largest differences in chrF first"
+                )
                 yield Text(heading.translate(TERMINAL_CONTROLS), "bold reverse")
                 yield from (_example(example, findings.baseline, system) for example in chosen)
 

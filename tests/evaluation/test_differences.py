@@ -3,7 +3,7 @@
 import pytest
 import sacrebleu
 
-from nmt.evaluation.differences import KEPT, RIGHT, WRONG, largest_differences, marked
+from nmt.evaluation.differences import KEPT, LONGEST_ALIGNED, RIGHT, WRONG, largest_differences, marked
 
 REFERENCES = ["a dog runs .", "a cat sleeps .", "two birds sing .", "the end ."]
 BASELINE = ["a dog runs .", "a cow eats .", "two birds sang .", "the end ."]
@@ -50,6 +50,14 @@ def test_words_that_differ_are_right_where_the_reference_has_them() -> None:
 def test_a_word_is_right_only_as_often_as_the_reference_has_it() -> None:
     assert marked("dog dog dog", "cat", ["the dog"]) == [("dog", RIGHT), (" ", KEPT), ("dog dog", WRONG)]
     assert marked("dog dog", "dog", ["the dog"]) == [("dog ", KEPT), ("dog", WRONG)]
+
+
+def test_in_very_long_translations_order_does_not_count() -> None:
+    long = ["word"] * LONGEST_ALIGNED
+    assert marked("here it is", "it is here", ["none"]) == [("here", WRONG), (" it is", KEPT)]
+    (stretch,) = marked("here it is", " ".join(["it is here", *long]), ["none"])
+    assert stretch == ("here it is", KEPT)
+    assert marked(" ".join([*long, "end"]), "word", ["end"])[-1] == ("end", RIGHT)
 
 
 @pytest.mark.parametrize(
