@@ -19,11 +19,12 @@ COMMANDS = {
     "translate": ("translate lines of text", 'nmt translate runs/luong text="The dog sleeps."'),
     "score": ("log-probabilities of given translations", "nmt score runs/luong src=in.de tgt=out.en"),
     "average": ("average a run's last checkpoints, and score that beside them", "nmt average runs/luong last=3"),
+    "compare": ("test whether runs differ by more than chance, and show where", "nmt compare runs/bahdanau runs/luong"),
     "report": ("a table of runs, a row per setting", "nmt report sweeps/model+seed"),
 }
 
-TAKES_RUNS = {"evaluate", "translate", "score", "report"}
-"""Commands for several runs."""
+ENSEMBLES = {"evaluate", "translate", "score"}
+"""Commands that take several runs as one model."""
 
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*=|~")
 """How an argument begins that is an override; any other one is a run directory."""
@@ -111,15 +112,19 @@ def _named(command: str, arguments: list[str]) -> list[str]:
         is_value = argument.startswith("-") or before in TAKES_VALUE
         # A sweep's runs have = in their names
         is_folder = os.path.isdir(argument)  # noqa: PTH112 - Path.is_dir raises at a sentence too long for a path
-        is_run = not is_value and (is_folder or not OVERRIDE.match(argument))
+        is_file = command == "compare" and os.path.isfile(argument)  # noqa: PTH113
+        is_run = not is_value and (is_folder or is_file or not OVERRIDE.match(argument))
         (runs if is_run else rest).append(argument)
-    if command in TAKES_RUNS and (command == "report" or len(runs) > 1):
+    several = command in ("compare", "report")
+    if not several:  # any key of the run's corpus may be changed; Hydra knows none of them here
+        rest = [f"+{argument}" if argument.startswith("data.") else argument for argument in rest]
+        if len(runs) > 1 and command not in ENSEMBLES:
+            raise UserError(f"one run at a time, but there are {len(runs)}: {', '.join(runs)}")
+        if len(runs) > 1 and (others := [run for run in runs if not os.path.isdir(run)]):  # noqa: PTH112 - as above
+            raise UserError(f"{' '.join(others)!r} is no run directory (a text with spaces needs quotes)")
+    if several or len(runs) > 1:
         each = ",".join(_quoted(f"run={run}").removeprefix("run=") for run in runs)
         return [*rest, *([f"run=[{each}]"] if runs else [])]
-    if len(runs) > 1:
-        raise UserError(f"one run at a time, but there are {len(runs)}: {', '.join(runs)} (a text with spaces needs quotes)")
-    # Any key of the run's corpus may be changed; Hydra knows none of them here.
-    rest = [f"+{argument}" if argument.startswith("data.") else argument for argument in rest]
     return [*rest, *(f"run={run}" for run in runs)]
 
 

@@ -189,6 +189,31 @@ class AverageConfig:
 
 
 @dataclass
+class Samples:
+    """How often each test draws; the defaults are sacreBLEU's."""
+
+    bs: int = 1000  # resamples of the paired bootstrap
+    ar: int = 10_000  # trials of the paired approximate randomisation
+
+
+@dataclass
+class CompareConfig:
+    """Everything that `nmt compare` takes."""
+
+    run: Any = None  # two or more runs, or files of translations; the first is the baseline
+    split: str = "test"  # of the runs' corpus, or another name in their evaluation/
+    input: str | None = None  # a file of source sentences, for files of translations …
+    reference: Any = None  # … and a file of references, or several: [A.en,B.en]
+    metrics: Any = field(default_factory=lambda: ["bleu", "chrf"])  # and chrf++, ter
+    test: str = "both"  # bs (paired bootstrap), ar (paired approximate randomisation) or both
+    samples: Samples = field(default_factory=Samples)
+    examples: int = 10  # sentences with the largest differences, in either direction
+    output: str | None = None  # folder for compare.html and compare.json; null: comparisons/ and the names of what is compared
+    device: str = "auto"  # for a run that must be evaluated first
+    threads: int | None = None
+
+
+@dataclass
 class ReportConfig:
     """Everything that `nmt report` takes."""
 
@@ -202,6 +227,7 @@ SCHEMAS = {
     "translate": TranslateConfig,
     "score": ScoreConfig,
     "average": AverageConfig,
+    "compare": CompareConfig,
     "report": ReportConfig,
 }
 

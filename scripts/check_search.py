@@ -4,8 +4,8 @@
     scripts/check_search.py RUN FILE [--beam 5] [--checkpoint best] [--float64] [--uncached 100]
 
 One JSON line for each way, compared with batches of 64 sentences of like length: sentences whose best pieces differ, the
-largest difference of scores among the equal ones, and the largest among the different ones (near-ties: two hypotheses whose scores lie
-closer than rounding).
+largest difference of scores among the equal ones, and the largest among the different ones (near-ties: two hypotheses whose
+scores lie closer than rounding).
 
 one at a time     batches of 1
 as they come      batches of 64 in the order of the file, of unlike lengths

@@ -1,12 +1,12 @@
 """Several runs of each of several settings: means, standard deviations, and whether differences are more than chance."""
 
-import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.significance import PairedTest
+
+from nmt.evaluation.significance import compare
 
 TRIALS = 10_000
 """Shuffles of the paired test; no p-value is less than one in so many."""
@@ -86,11 +86,5 @@ def significance(first: Mapping[int, Translations], other: Mapping[int, Translat
         return "other test references than the first row"
     references = [line for seed in seeds for line in first[seed].references]
     stacked = [[line for seed in seeds for line in runs[seed].hypotheses] for runs in (first, other)]
-    os.environ.setdefault("SACREBLEU_SEED", "12345")
-    systems: list[tuple[str, Sequence[str]]] = [("first", stacked[0]), ("other", stacked[1])]
-    test = PairedTest(systems, {"BLEU": BLEU()}, [references], test_type="ar", n_samples=TRIALS)
-    results = [result for result in test()[1]["BLEU"] if not isinstance(result, str)]
-    if results[0].score == results[1].score:
-        return 1.0  # there is no difference to explain; the test counts only shuffles that differ more
-    assert results[1].p_value is not None
-    return float(results[1].p_value)
+    (compared,) = compare({"first": stacked[0], "other": stacked[1]}, [references], {"bleu": BLEU()}, {"ar": TRIALS})
+    return compared.systems["other"].p["ar"]

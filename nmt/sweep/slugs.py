@@ -30,7 +30,11 @@ def slug(settings: Mapping[str, Any]) -> str:
     `/` becomes `+`; any other character that a file system or a shell might not like is percent-encoded. What would be
     longer than `LONGEST` ends in a hash of the whole.
     """
-    name = ",".join(f"{_plain(key)}={_plain(as_typed(value))}" for key, value in sorted(settings.items()))
+    return shortened(",".join(f"{_plain(key)}={_plain(as_typed(value))}" for key, value in sorted(settings.items())))
+
+
+def shortened(name: str) -> str:
+    """A name as it is; one that is longer than `LONGEST` ends in a hash of the whole."""
     if len(name) <= LONGEST:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
