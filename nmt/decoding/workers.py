@@ -20,7 +20,8 @@ def in_batches(
     order = sorted(range(len(lengths)), key=lambda n: -lengths[n])
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1 or len(batches) < threads:
+    one_of_many = torch.distributed.is_available() and torch.distributed.is_initialized()  # whose hooks know no threads
+    if device.type != "cpu" or threads == 1 or len(batches) < threads or one_of_many:
         found = [work(batch) for batch in batches]
     else:
         executor = ThreadPoolExecutor(threads, "translating", initializer=torch.set_num_threads, initargs=(1,))
