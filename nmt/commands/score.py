@@ -39,7 +39,9 @@ def main(config: Config) -> None:
         log.info(f"{total / pieces:.4f} log p per piece, ends of sentence counted ({pieces:,})")
     if cut:
         limit = translator.settings.max_source_length
-        log.warning(f"{cut:,} sources were longer than decode.max_source_length ({limit} pieces) and were cut")
+        log.warning(
+            f"{cut:,} pairs were cut: a source longer than decode.max_source_length ({limit} pieces), or too long a target"
+        )
 
 
 def _check(config: Config) -> None:

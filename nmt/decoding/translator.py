@@ -67,7 +67,7 @@ class Scored:
 
     Attributes:
         hypothesis: what the search would know of it.
-        cut: whether the source was longer than `decode.max_source_length` pieces and was cut.
+        cut: whether a side was longer than `decode.max_source_length` or the model allows, and was cut.
     """
 
     hypothesis: Hypothesis
@@ -170,24 +170,20 @@ class Translator:
         """The same of given pieces, EOS not among them: of what a search found, what it reported.
 
         Raises:
-            UserError: if there are not as many targets as sentences, or one is longer than the model can take.
+            UserError: if there are not as many targets as sentences.
         """
         if len(sentences) != len(targets):
             raise UserError(f"there are {len(sentences):,} sources but {len(targets):,} translations")
         limit = self.model.longest_target()
-        for number, target in enumerate(targets, start=1):
-            if limit is not None and len(target) >= limit.pieces:
-                raise UserError(
-                    f"translation {number} has {len(target)} pieces, but must have less than {limit.key}={limit.pieces}"
-                )
+        most = max(map(len, targets), default=0) if limit is None else limit.pieces - 1
         sources, cut = self._sources(sentences)
 
         def work(batch: list[int]) -> list[Hypothesis]:
             src, mask = self._padded([sources[n] for n in batch])
-            return forced(self.model, src, mask, [targets[n] for n in batch], scoring=self.scoring)
+            return forced(self.model, src, mask, [targets[n][:most] for n in batch], scoring=self.scoring)
 
         found = self._in_batches(work, [len(src) + len(tgt) for src, tgt in zip(sources, targets, strict=True)])
-        return [Scored(*scored) for scored in zip(found, cut, strict=True)]
+        return [Scored(one, cut[n] or len(targets[n]) > most) for n, one in enumerate(found)]
 
     def align(self, sentences: Sequence[str], targets: Sequence[Ids]) -> list[list[Link]]:
         """For each word of given translations the source word that it looked at most, as (source, target) counted from 0.
