@@ -15,7 +15,7 @@ from nmt.errors import Interrupted, LostProcessError, UserError
 
 COMMANDS = {
     "train": ("text to a trained, scored model; continues a run", "nmt train model=luong run_dir=runs/luong"),
-    "evaluate": ("translate a split of a run's corpus and score it", "nmt evaluate runs/luong split=test"),
+    "evaluate": ("translate a text and score the translations", "nmt evaluate runs/luong split=test"),
     "translate": ("translate lines of text", 'nmt translate runs/luong text="The dog sleeps."'),
     "average": ("average a run's last checkpoints, and score that beside them", "nmt average runs/luong last=3"),
     "report": ("a table of runs, a row per setting", "nmt report sweeps/model+seed"),
@@ -28,7 +28,7 @@ TAKES_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--
 """Hydra's own flags that are followed by a value."""
 
 PATH_KEYS = {"run", "run_dir", "sweep_dir", "init_from", "input", "output", "reference", "paths.cache"}
-PATH_KEYS |= {"data.train", "data.dev", "data.test", "data.name"}
+PATH_KEYS |= {"data.train", "data.dev", "data.test", "data.name", "archive", "comet_model"}
 """Keys whose values are paths: any may be typed; `null`, a list [a, b] and a quoted value keep their meaning."""
 
 

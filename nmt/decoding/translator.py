@@ -1,5 +1,6 @@
 """From source sentences to translations: encode, sort by length, search in batches, decode, restore the order."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from nmt.config import DecodeSettings
-from nmt.data.batches import pad_with_eos
+from nmt.data.batches import collate, pad_with_eos
 from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.search import Hypothesis, beam_search
 from nmt.errors import UserError
@@ -42,6 +43,24 @@ class Translation:
     text: str
     hypotheses: list[Hypothesis]
     cut: bool
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A target sentence under a model.
+
+    Attributes:
+        log_probs: natural log p of each target piece, given the source and the pieces before it, and of EOS last.
+        cut: whether a side was longer than the model takes and was cut.
+    """
+
+    log_probs: list[float]
+    cut: bool
+
+    @property
+    def log_prob(self) -> float:
+        """Their sum."""
+        return math.fsum(self.log_probs)
 
 
 class Translator:
@@ -103,6 +122,30 @@ class Translator:
             Translation(self.tokenizer.decode(hypotheses[0].ids) if hypotheses else "", hypotheses, len(ids) > limit)
             for hypotheses, ids in zip(found, encoded, strict=True)
         ]
+
+    @torch.no_grad()
+    def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[Scored]:
+        """The probabilities of target sentences given their sources, in order; an empty target has EOS alone."""
+        most_src, longest = self.settings.max_source_length, self.model.longest_target()
+        most_tgt = None if longest is None else longest.pieces - 1
+        src, tgt = self.tokenizer.encode(sources, "src"), self.tokenizer.encode(targets, "tgt")
+        order = sorted(range(len(src)), key=lambda n: (-len(tgt[n]), -len(src[n])))
+        found: dict[int, Scored] = {}
+        with evaluating(self.model):
+            for start in range(0, len(order), self.settings.batch_size):
+                numbers = order[start : start + self.settings.batch_size]
+                batch = collate(
+                    [np.asarray(src[n][:most_src], np.int32) for n in numbers],
+                    [np.asarray(tgt[n][:most_tgt], np.int32) for n in numbers],
+                ).to(self.device)
+                features = self.model(batch.src, batch.tgt_in, batch.src_mask)  # (B, T, D)
+                logits = self.model.project(features.flatten(0, 1)[batch.positions]).float()  # (N, V)
+                each = logits.log_softmax(-1).gather(1, batch.targets[:, None])[:, 0].double().tolist()
+                for n in numbers:
+                    length = len(tgt[n][:most_tgt]) + 1
+                    cut = len(src[n]) > most_src or (most_tgt is not None and len(tgt[n]) > most_tgt)
+                    found[n], each = Scored(each[:length], cut), each[length:]
+        return [found[n] for n in range(len(src))]
 
     def _search(self, sources: list[npt.NDArray[np.int32]]) -> list[list[Hypothesis]]:
         ids, lengths = pad_with_eos(sources)
