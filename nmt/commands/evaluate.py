@@ -111,9 +111,10 @@ def _texts(run: Run, config: Config) -> Texts:
     if name is not None:
         own = f"{data['src']}-{data['tgt']}"
         pair = config["langpair"] or own
+        texts = from_test_set(name, pair, _paths(config["archive"]))
         if pair != own:
             log.warning(f"langpair={pair}, but the run was trained to translate {own}")
-        return from_test_set(name, pair, _paths(config["archive"]))
+        return texts
     if (split := config["split"]) not in ("dev", "test"):
         raise UserError(
             f"split must be dev or test, but is {split!r}; any other text: input=FILE reference=FILE, or testset=NAME"
@@ -212,8 +213,10 @@ def _print(texts: Texts, scores: dict[str, Score], loss: Likelihood | None, part
     """The scores with their signatures, each on a line, then tables."""
     for value in scores.values():
         print(f"{value.text}\n{value.signature}")
-    console = Console(highlight=False, soft_wrap=True)
+    shown = [*([loss_table(loss)] if loss else []), *(tables(parts) if parts else [])]
+    wide = Console(width=1000)
+    console = Console(highlight=False, width=max([80, *(wide.measure(table).maximum for table in shown)]))
     several = f", {len(texts.references)} references" if len(texts.references) > 1 else ""
-    console.print(f"{texts.what}: {len(texts.sources):,} sentences{several}", markup=False)
-    for table in [*([loss_table(loss)] if loss else []), *(tables(parts) if parts else [])]:
+    print(f"{texts.what}: {len(texts.sources):,} sentences{several}", flush=True)
+    for table in shown:
         console.print(table)

@@ -65,7 +65,7 @@ def tables(breakdown: Breakdown) -> list[Table]:
     if any(one.sentences < FEW for one in breakdown.lengths):
         lengths.caption = f"* fewer than {FEW} sentences: chance decides"
     if not isinstance(breakdown.frequencies, str):
-        words = _table("target words by occurrences in training", "in references", "precision", "recall", "F1")
+        words = _table("target words seen in training", "in references", "precision", "recall", "F1")
         for word in breakdown.frequencies:
             figures = (f"{value:.1f}" for value in (word.precision, word.recall, word.f1))
             words.add_row(word.occurrences, f"{word.references:,}", *figures)
@@ -81,15 +81,16 @@ def picture(breakdown: Breakdown) -> "Figure":
     from matplotlib.figure import Figure
 
     with_words = not isinstance(breakdown.frequencies, str)
-    figure = Figure(figsize=(13.5 if with_words else 9.0, 4.0), layout="constrained")
-    places = list(figure.subplots(1, 2 + with_words))
+    widths = [1.0, 1.3, 1.1] if with_words else [1.0, 1.1]
+    figure = Figure(figsize=(4.5 * sum(widths), 4.0), layout="constrained")
+    places = list(figure.subplots(1, len(widths), width_ratios=widths))
     _lengths(places[0], breakdown.lengths)
     if not isinstance(breakdown.frequencies, str):
         _frequencies(places[1], breakdown.frequencies)
     _rates(places[-1], breakdown.rates)
     for axes in places:
-        axes.set_ylim(bottom=0)
-        axes.margins(y=0.15)
+        axes.set_ylim(0, max(1.0, 1.12 * axes.dataLim.ymax))
+        axes.tick_params(axis="x", labelsize="small")
         axes.grid(axis="y", alpha=0.3)
         axes.set_axisbelow(True)
     return figure
@@ -116,7 +117,7 @@ def _rates(axes: "Axes", sides: Mapping[str, Rates]) -> None:
         bars = axes.bar(places, [getattr(one, key) for key in RATES], width, label=side, color=("C0", "lightgrey")[number % 2])
         axes.bar_label(bars, fmt="%.1f")
     axes.set_xticks(range(len(RATES)), labels=list(RATES.values()))
-    axes.set(title="what went wrong", ylabel="% of sentences")
+    axes.set(title="Repetition, copying, under-translation", ylabel="% of sentences")
     axes.legend(fontsize="small")
 
 
