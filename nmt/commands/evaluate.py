@@ -1,6 +1,7 @@
 """`nmt evaluate`: translate a text, score the translations, and say where the score comes from."""
 
 import logging
+import os
 from collections import Counter
 from dataclasses import asdict
 from itertools import islice
@@ -25,6 +26,7 @@ from nmt.evaluation.testsets import from_test_set
 from nmt.evaluation.texts import Texts, from_files
 from nmt.machine import use_threads
 from nmt.run import Config, Run, changed_texts, read_corpus
+from nmt.training.checkpoint import AVERAGED
 
 log = logging.getLogger("nmt")
 
@@ -131,13 +133,15 @@ def _paths(value: Any) -> list[Path]:
 
 def _folder(run: Run, config: Config, texts: Texts) -> Path:
     """Where the evaluation goes: in the run, or in a folder that is new, empty or an earlier evaluation."""
-    if config["output"] is None:
-        return run.directory / "evaluation" / texts.name
-    folder = Path(config["output"])
+    chosen = config["output"] is not None
+    folder = Path(config["output"]) if chosen else run.directory / "evaluation" / texts.name
     if folder.exists() and not folder.is_dir():
         raise UserError(f"output={folder} is a file: choose a folder that is new or empty")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / SCORES).exists():
+    if chosen and folder.is_dir() and any(folder.iterdir()) and not (folder / SCORES).exists():
         raise UserError(f"output={folder} holds files but is not an evaluation: choose a folder that is new or empty")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UserError(f"{folder} cannot be written, because of {there}: choose another folder with output=FOLDER")
     return folder
 
 
@@ -203,6 +207,7 @@ def _more(
         "references": len(texts.references),
         "run": str(run.directory),
         "checkpoint": config["checkpoint"],
+        "updates": None if config["checkpoint"] == AVERAGED else run.checkpoints.find(config["checkpoint"]).updates,
         "weights": config["weights"],
         "decode": asdict(translator.settings),
     }

@@ -13,7 +13,7 @@ from sacrebleu.metrics.ter import TER
 from nmt.errors import UserError
 
 VALIDATION = ("bleu", "chrf")
-"""What every validation and the end of training compute: TER takes much longer."""
+"""What every validation and the end of training compute: TER takes longer than both together."""
 
 References = Sequence[str] | Sequence[Sequence[str]]
 """A reference for each sentence, or several such sequences, each with one for every sentence."""

@@ -183,6 +183,7 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["testset=wmt14", "archive=nowhere"], r"archive: nowhere does not exist"),
         (["langpair=de-en"], r"langpair= is about a test set"),
         (["output=three"], r"output=three is a file"),
+        (["output=three/x/y"], r"three/x/y cannot be written, because of .*three: choose another folder with output="),
         (["output=."], r"output=\. holds files but is not an evaluation"),
         (["checkpoint=7"], r"checkpoint=7 is not in"),
     ],

@@ -2,6 +2,10 @@
 
 import hashlib
 import io
+import json
+import os
+import subprocess
+import sys
 import tarfile
 import urllib.error
 import urllib.request
@@ -12,6 +16,7 @@ from sacrebleu.dataset import DATASETS
 from sacrebleu.dataset.fake_sgml import FakeSGMLDataset
 
 from nmt.errors import UserError
+from nmt.evaluation.metrics import Tokenisation, score
 from nmt.evaluation.testsets import from_test_set
 
 SOURCES = ["Der Hund schläft.", "Zeile\u2028eins\u0085zwei", "", "Die Katze"]
@@ -72,6 +77,42 @@ def test_files_in_the_folder_of_sacrebleu_are_enough(archive: Path, tmp_path: Pa
     (folder / "tiny_news.de-en.src").write_text("one\n")
     with pytest.raises(UserError, match=r"testset=tiny/news is damaged \(.*src has 1 lines.*ref-0 has 4 lines"):
         from_test_set("tiny/news", "de-en")
+
+
+@pytest.mark.parametrize(("name", "langpair", "words"), [("wmt14", "de-en", "13a"), ("wmt17", "en-zh", "zh")])
+def test_the_sacrebleu_program_scores_a_test_set_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, langpair: str, words: str
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.setattr(DATASETS[name], "_outdir", str(folder))
+    texts = {"src": SOURCES, "ref": REFERENCES, "docid": ["x"] * 4, "genre": ["x"] * 4, "origlang": ["x"] * 4}
+    for field, lines in texts.items():
+        (folder / f"{name}.{langpair}.{field}").write_text(
+            "".join(f"{line} \n" for line in lines), encoding="utf-8", newline="\n"
+        )
+    hypotheses = ["The dog sleeps well.", "Line\u2028one.", "", "The cat 猫"]
+    (tmp_path / "hypotheses.txt").write_text("".join(f"{line}\n" for line in hypotheses), encoding="utf-8", newline="\n")
+    found = from_test_set(name, langpair)
+    ours = score(hypotheses, found.references, ["bleu"], Tokenisation(language=found.language))["bleu"]
+    command = [
+        sys.executable,
+        "-m",
+        "sacrebleu",
+        "-t",
+        name,
+        "-l",
+        langpair,
+        "-i",
+        str(tmp_path / "hypotheses.txt"),
+        "-w",
+        "10",
+    ]
+    environment = os.environ | {"SACREBLEU": str(tmp_path)}
+    theirs = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
+    assert ours.score == pytest.approx(theirs["score"], abs=1e-9)
+    assert ours.signature == theirs["signature"]
+    assert f"tok:{words}" in ours.signature
 
 
 def test_without_a_network_one_line_says_how_it_is_done_offline(archive: Path) -> None:
