@@ -53,19 +53,20 @@ class FrequencyRange:
     right: int
 
     @property
-    def precision(self) -> float:
-        """Per cent of the words of the hypotheses that are right."""
-        return 100 * self.right / max(self.hypotheses, 1)
+    def precision(self) -> float | None:
+        """Per cent of the words of the hypotheses that are right; None of no words."""
+        return 100 * self.right / self.hypotheses if self.hypotheses else None
 
     @property
-    def recall(self) -> float:
-        """Per cent of the words of the references that were found."""
-        return 100 * self.right / max(self.references, 1)
+    def recall(self) -> float | None:
+        """Per cent of the words of the references that were found; None of no words."""
+        return 100 * self.right / self.references if self.references else None
 
     @property
-    def f1(self) -> float:
-        """Their harmonic mean."""
-        return 200 * self.right / max(self.hypotheses + self.references, 1)
+    def f1(self) -> float | None:
+        """Their harmonic mean, 2 right / (hypotheses + references); None of no words."""
+        both = self.hypotheses + self.references
+        return 200 * self.right / both if both else None
 
 
 def by_length(

@@ -67,7 +67,7 @@ def tables(breakdown: Breakdown) -> list[Table]:
     if not isinstance(breakdown.frequencies, str):
         words = _table("target words seen in training", "in references", "precision", "recall", "F1")
         for word in breakdown.frequencies:
-            figures = (f"{value:.1f}" for value in (word.precision, word.recall, word.f1))
+            figures = ("–" if value is None else f"{value:.1f}" for value in (word.precision, word.recall, word.f1))
             words.add_row(word.occurrences, f"{word.references:,}", *figures)
         found.append(words)
     shares = _table("% of sentences", *breakdown.rates)
@@ -106,7 +106,7 @@ def _lengths(axes: "Axes", ranges: Sequence[LengthRange]) -> None:
 
 def _frequencies(axes: "Axes", ranges: Sequence[FrequencyRange]) -> None:
     names = [f"{one.occurrences}\n({one.references:,})" for one in ranges]
-    axes.bar_label(axes.bar(names, [one.f1 for one in ranges], color="C2"), fmt="%.0f")
+    axes.bar_label(axes.bar(names, [one.f1 or 0.0 for one in ranges], color="C2"), fmt="%.0f")
     axes.set(title="F1 of target words by frequency", xlabel="occurrences in training (words of the references)")
 
 
