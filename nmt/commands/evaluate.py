@@ -25,7 +25,7 @@ from nmt.evaluation.summary import Breakdown, loss_table, picture, tables
 from nmt.evaluation.testsets import from_test_set
 from nmt.evaluation.texts import Texts, from_files
 from nmt.machine import use_threads
-from nmt.run import Config, Run, changed_texts, read_corpus
+from nmt.run import Config, Run, read_corpus
 from nmt.training.checkpoint import AVERAGED
 
 log = logging.getLogger("nmt")
@@ -51,7 +51,7 @@ def main(config: Config) -> float:
         "bleu" in metrics
         and config["tokenize"] is None
         and not texts.language
-        and (tgt := run.config["data"]["tgt"]) in UNSPACED
+        and (tgt := run.config["data"].get("tgt")) in UNSPACED
     ):
         log.warning(f"BLEU with tok:13a takes a sentence without spaces for one word: see tokenize= for {tgt}")
     directory = _folder(run, config, texts)
@@ -111,7 +111,7 @@ def _texts(run: Run, config: Config) -> Texts:
             raise UserError(f"input={source} and testset={name} are two texts: give one")
         return from_files(Path(source), _paths(reference))
     if name is not None:
-        own = f"{data['src']}-{data['tgt']}"
+        own = f"{data.get('src')}-{data.get('tgt')}"
         pair = config["langpair"] or own
         texts = from_test_set(name, pair, _paths(config["archive"]))
         if pair != own:

@@ -28,6 +28,10 @@ class Texts:
     language: str = ""
 
 
+LONGEST = 60
+"""Characters of a file's name in the name of a folder."""
+
+
 def from_files(source: Path, references: Sequence[Path]) -> Texts:
     r"""The lines of a file and of its reference translations; a line ends at `\n` only.
 
@@ -48,5 +52,5 @@ def from_files(source: Path, references: Sequence[Path]) -> Texts:
                 "of line N of the other"
             )
     paths = "\n".join(str(path.resolve()) for path in (source, *references))
-    name = f"input-{source.name}-{hashlib.sha256(paths.encode()).hexdigest()[:8]}"
+    name = f"input-{source.name[:LONGEST]}-{hashlib.sha256(paths.encode()).hexdigest()[:8]}"
     return Texts(name, f"input={source}", texts[source], [texts[path] for path in references])
