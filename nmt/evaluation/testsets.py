@@ -79,7 +79,8 @@ def _files(dataset: Dataset, langpair: str) -> list[Path]:
         return [Path(get_source_file(dataset.name, langpair)), *map(Path, get_reference_files(dataset.name, langpair))]
     except (OSError, http.client.HTTPException, LockException) as error:
         missing = isinstance(error, FileNotFoundError)
-        reason = "what is in its folder is not complete" if missing else f"it cannot be fetched ({_reason(error)})"
+        incomplete = f"{_folder(dataset)} is not complete: remove it, and it is fetched again"
+        reason = incomplete if missing else f"it cannot be fetched ({_reason(error)})"
         raise UserError(f"testset={dataset.name}: {reason}; {_offline(dataset, langpair)}") from error
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, ParseError, SyntaxError, UnicodeDecodeError, SystemExit) as error:
         reason = "its download is damaged" if isinstance(error, SystemExit) else f"it cannot be read ({_reason(error)})"

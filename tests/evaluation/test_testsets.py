@@ -124,6 +124,17 @@ def test_without_a_network_one_line_says_how_it_is_done_offline(archive: Path) -
     assert "\n" not in message
 
 
+def test_what_a_broken_download_left_is_named(archive: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "sacrebleu" / "tiny/news" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "tiny_news.news.tgz").write_bytes(archive.read_bytes()[:100])
+    with pytest.raises(
+        UserError, match=r"tiny/news is not complete: remove it, and it is fetched again; offline: .*archive=FILE"
+    ):
+        from_test_set("tiny/news", "de-en")
+    assert from_test_set("tiny/news", "de-en", [archive]).references[0] == REFERENCES
+
+
 def test_another_archive_and_a_missing_one_are_named(archive: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.tgz"
     with pytest.raises(UserError, match=r"archive: .*other\.tgz does not exist"):
