@@ -16,7 +16,7 @@ from nmt.data.corpus import Corpus, read_split
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.breakdown import by_frequency, by_length, occurrences
-from nmt.evaluation.comet import check_comet, comet
+from nmt.evaluation.comet import comet, fetch_comet
 from nmt.evaluation.likelihood import Likelihood, likelihood
 from nmt.evaluation.metrics import METRICS, Score, Tokenisation, check_metrics, score
 from nmt.evaluation.rates import rates
@@ -42,8 +42,6 @@ def main(config: Config) -> float:
     check_decode_settings(config["decode"])
     use_threads(config["threads"])
     metrics = check_metrics(config["metrics"], (*METRICS, "comet"))
-    if "comet" in metrics:
-        check_comet(config["comet_model"])
     run = Run.open(Path(config["run"]))
     texts = _texts(run, config)
     tokenisation = Tokenisation(config["tokenize"], texts.language)
@@ -55,12 +53,14 @@ def main(config: Config) -> float:
     ):
         log.warning(f"BLEU with tok:13a takes a sentence without spaces for one word: see tokenize= for {tgt}")
     directory = _folder(run, config, texts)
+    judge = fetch_comet(config["comet_model"]) if "comet" in metrics else None
     translator = _translator(run, config)
     hypotheses = _translated(translator, texts.sources)
     scores = score(hypotheses, texts.references, [name for name in metrics if name in METRICS], tokenisation)
-    if "comet" in metrics:
+    if judge is not None:
         model, device = config["comet_model"], translator.device
-        scores["comet"] = comet(texts.sources, hypotheses, texts.references[0], model=model, device=device)
+        first = texts.references[0]
+        scores["comet"] = comet(texts.sources, hypotheses, first, model=model, checkpoint=judge, device=device)
     loss = _likelihood(translator, texts)
     parts = _breakdown(run, config, texts, hypotheses, tokenisation) if config["breakdown"] else None
     write_evaluation(

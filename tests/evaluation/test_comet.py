@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nmt.errors import UserError
-from nmt.evaluation.comet import check_comet, comet
+from nmt.evaluation.comet import comet, fetch_comet
 
 CPU = torch.device("cpu")
 
@@ -38,8 +38,9 @@ def package(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_score_is_the_models_own_and_the_signature_names_it(package: Any) -> None:
-    check_comet("Unbabel/x")
-    found = comet(["a", "b"], ["the dog", "a cat"], ["the dog", "the cat"], model="Unbabel/x", device=CPU)
+    file = fetch_comet("Unbabel/x")
+    texts = ["a", "b"], ["the dog", "a cat"], ["the dog", "the cat"]
+    found = comet(*texts, model="Unbabel/x", checkpoint=file, device=CPU)
     assert found.score == 1.5
     assert found.text == "COMET = 1.5000"
     assert found.signature.startswith("nrefs:1|model:Unbabel/x|version:")
@@ -49,23 +50,33 @@ def test_the_score_is_the_models_own_and_the_signature_names_it(package: Any) ->
 def test_a_file_of_a_model_is_taken_as_it_is(package: Any, tmp_path: Path) -> None:
     file = tmp_path / "model.ckpt"
     with pytest.raises(UserError, match=r"comet_model: .*model\.ckpt does not exist"):
-        check_comet(str(file))
+        fetch_comet(str(file))
     file.touch()
-    check_comet(str(file))
-    comet(["a"], ["b"], ["c"], model=str(file), device=CPU)
-    assert package.loaded == [str(file)]
+    assert fetch_comet(str(file)) == str(file)
 
 
 def test_without_the_package_one_line_says_what_to_install_and_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'nmt\[comet\]'.*Unbabel/wmt22-comet-da.*2\.3 GB"):
-        check_comet("Unbabel/wmt22-comet-da")
+        fetch_comet("Unbabel/wmt22-comet-da")
 
 
-def test_a_model_that_cannot_be_fetched_is_named_with_the_way_without_a_network(package: Any) -> None:
-    def no_network(name: str) -> str:
+def test_a_package_that_lacks_another_is_named_before_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "comet.py").write_text("import no_such_package_of_comets")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "comet", raising=False)
+    with pytest.raises(
+        UserError, match=r"does not work \(No module named 'no_such_package_of_comets'\): pip install 'nmt\[comet\]'"
+    ):
+        fetch_comet("Unbabel/x")
+
+
+def test_a_model_that_cannot_be_fetched_or_loaded_is_named(package: Any) -> None:
+    def missing(name: str) -> str:
         raise KeyError(f"Model '{name}' not supported by COMET.")
 
-    package.download_model = no_network
-    with pytest.raises(UserError, match=r"COMET's model x cannot be loaded: .*not supported.*comet_model=FILE\.ckpt"):
-        comet(["a"], ["b"], ["c"], model="x", device=CPU)
+    package.download_model = package.load_from_checkpoint = missing
+    with pytest.raises(UserError, match=r"COMET's model x is not here and cannot be fetched: .*FILE\.ckpt; without a network"):
+        fetch_comet("x")
+    with pytest.raises(UserError, match=r"COMET's model x\.ckpt cannot be loaded: .*not supported"):
+        comet(["a"], ["b"], ["c"], model="x.ckpt", checkpoint="x.ckpt", device=CPU)
