@@ -15,7 +15,7 @@ from nmt.errors import Interrupted, LostProcessError, UserError
 
 COMMANDS = {
     "train": ("text to a trained, scored model; continues a run", "nmt train model=luong run_dir=runs/luong"),
-    "evaluate": ("translate a split of a run's corpus and score it", "nmt evaluate runs/luong split=test"),
+    "evaluate": ("translate a text and score the translations", "nmt evaluate runs/luong split=test"),
     "translate": ("translate lines of text", 'nmt translate runs/luong text="The dog sleeps."'),
     "score": ("log-probabilities of given translations", "nmt score runs/luong src=in.de tgt=out.en"),
     "average": ("average a run's last checkpoints, and score that beside them", "nmt average runs/luong last=3"),
@@ -32,20 +32,8 @@ OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*=|~")
 TAKES_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--package", "-p", "--info", "-i"}
 """Hydra's own flags that are followed by a value."""
 
-PATH_KEYS = {
-    "run",
-    "run_dir",
-    "sweep_dir",
-    "init_from",
-    "input",
-    "output",
-    "reference",
-    "src",
-    "tgt",
-    "prefixes",
-    "paths.cache",
-}
-PATH_KEYS |= {"data.train", "data.dev", "data.test", "data.name"}
+PATH_KEYS = {"run", "run_dir", "sweep_dir", "init_from", "input", "output", "reference", "src", "tgt", "prefixes"}
+PATH_KEYS |= {"paths.cache", "data.train", "data.dev", "data.test", "data.name", "archive", "comet_model"}
 """Keys whose values are paths: any may be typed; `null`, a list [a, b] and a quoted value keep their meaning."""
 
 TEXT_KEYS = {"text", "prefix"}

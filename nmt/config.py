@@ -147,7 +147,15 @@ class EvaluateConfig(RunConfig):
 
     split: str = "test"  # of the run's corpus: dev or test
     input: str | None = None  # a file of source sentences instead …
-    reference: str | None = None  # … and its translations
+    reference: Any = None  # … and its translations: a file, or a list of files
+    testset: str | None = None  # instead of both: a test set that sacreBLEU knows, such as wmt14 or wmt14/full
+    langpair: str | None = None  # of the test set; null: the run's languages
+    archive: Any = None  # what sacreBLEU would download for it: a file or a list; null: its own folder, or the network
+    metrics: Any = field(default_factory=lambda: ["bleu", "chrf", "chrf++", "ter"])  # a list of them and of comet
+    tokenize: str | None = None  # words in BLEU: 13a, zh, char, …; null: 13a, or sacreBLEU's choice for a test set's language
+    comet_model: str = "Unbabel/wmt22-comet-da"  # of the Hugging Face Hub, or a file.ckpt
+    breakdown: bool = True  # scores by length and by frequency of words, rates of errors, and a picture
+    output: str | None = None  # folder for texts and scores; null: one in the run's evaluation/
     data: dict[str, Any] = field(default_factory=dict)  # changes to the run's data, such as data.test=OTHER/test
 
 
@@ -205,6 +213,7 @@ class CompareConfig:
     input: str | None = None  # a file of source sentences, for files of translations …
     reference: Any = None  # … and a file of references, or several: [A.en,B.en]
     metrics: Any = field(default_factory=lambda: ["bleu", "chrf"])  # and chrf++, ter
+    tokenize: str | None = None  # words in BLEU: zh, ja-mecab, char, …; null: 13a
     test: str = "both"  # bs (paired bootstrap), ar (paired approximate randomisation) or both
     samples: Samples = field(default_factory=Samples)
     examples: int = 10  # sentences with the largest differences, in either direction

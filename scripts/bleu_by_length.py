@@ -9,11 +9,12 @@ fewer than LEAST sentences is left out. Each range is scored by sacreBLEU as a c
 """
 
 import argparse
-import bisect
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from nmt.data.files import read_lines
+from nmt.evaluation.breakdown import FEW, LENGTHS, length_ranges
 from nmt.evaluation.metrics import score
 
 Scores = dict[str, list[float]]
@@ -23,15 +24,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--split", default="test")
-    parser.add_argument("--edges", nargs="+", type=int, default=[10, 20, 30, 40])
-    parser.add_argument("--least", type=int, default=30, help="sentences that a range needs")
+    parser.add_argument("--edges", nargs="+", type=int, default=LENGTHS)
+    parser.add_argument("--least", type=int, default=FEW, help="sentences that a range needs")
     parser.add_argument("--output", type=Path, required=True, help="a picture")
     options = parser.parse_args()
     texts = {run.name: read(run / "evaluation" / options.split) for run in options.runs}
     sources = [text[0] for text in texts.values()]
     if any(other != sources[0] for other in sources[1:]):
         parser.error("the runs were evaluated on different sentences")
-    ranges = in_ranges(sources[0], sorted(options.edges), options.least)
+    ranges = length_ranges(sources[0], sorted(options.edges))
+    ranges = {name: lines for name, lines in ranges.items() if len(lines) >= options.least}
     scores: Scores = {name: [bleu(text, lines) for lines in ranges.values()] for name, text in texts.items()}
     everything = {name: bleu(text, list(range(len(sources[0])))) for name, text in texts.items()}
     print(table(ranges, scores, everything))
@@ -41,17 +43,8 @@ def main() -> None:
 def read(folder: Path) -> tuple[list[str], list[str], list[str]]:
     """Sources, hypotheses and references of an evaluated split."""
     names = ("sources.txt", "hypotheses.txt", "references.txt")
-    sources, hypotheses, references = ((folder / name).read_text(encoding="utf-8").split("\n")[:-1] for name in names)
+    sources, hypotheses, references = (list(read_lines(folder / name)) for name in names)
     return sources, hypotheses, references
-
-
-def in_ranges(sources: list[str], edges: list[int], least: int) -> dict[str, list[int]]:
-    """The numbers of the lines in each range of lengths."""
-    names = [f"{low + 1}–{high}" for low, high in zip([0, *edges], edges, strict=False)] + [f"> {edges[-1]}"]
-    ranges: dict[str, list[int]] = {name: [] for name in names}
-    for number, source in enumerate(sources):
-        ranges[names[bisect.bisect_left(edges, len(source.split()))]].append(number)
-    return {name: lines for name, lines in ranges.items() if len(lines) >= least}
 
 
 def bleu(text: tuple[list[str], list[str], list[str]], lines: list[int]) -> float:

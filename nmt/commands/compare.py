@@ -12,11 +12,11 @@ from nmt.decoding.loading import load_translator
 from nmt.errors import UserError
 from nmt.evaluation.differences import largest_differences
 from nmt.evaluation.findings import Examples, Findings
+from nmt.evaluation.metrics import Tokenisation, check_metrics, make_metric
 from nmt.evaluation.page import as_page
 from nmt.evaluation.side_by_side import show
 from nmt.evaluation.significance import TESTS, check_seed, compare
 from nmt.evaluation.systems import SharedTexts, System, Text, is_evaluated, shared_texts
-from nmt.evaluation.tested_metrics import check_metrics, make_metric
 from nmt.machine import choose_device, use_threads
 from nmt.run import Config, Run
 from nmt.sweep.slugs import shortened
@@ -28,7 +28,8 @@ def main(config: Config) -> None:
     """Test every system of `run` against the first one; leave compare.html and compare.json in `output`."""
     use_threads(config["threads"])
     choose_device(config["device"])
-    metrics = {name: make_metric(name) for name in check_metrics(_listed(config["metrics"]))}
+    tokenisation = Tokenisation(config["tokenize"])
+    metrics = {name: make_metric(name, tokenisation) for name in check_metrics(_listed(config["metrics"]))}
     samples = _samples(config)
     paths = _paths(config)
     output = _output(paths, config)

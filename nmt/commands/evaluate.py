@@ -1,48 +1,78 @@
-"""`nmt evaluate`: translate a split and score it."""
+"""`nmt evaluate`: translate a text, score the translations, and say where the score comes from."""
 
 import logging
+import os
+from collections import Counter
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from nmt.checks import check_decode_settings
-from nmt.commands.opening import open_translator
+from rich.console import Console
+
+from nmt.commands.opening import open_translator, runs_of
 from nmt.components import build_corpus
 from nmt.data.corpus import Corpus, read_split
-from nmt.data.files import read_lines
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.evaluation.metrics import Score, score
-from nmt.evaluation.report import write_evaluation
-from nmt.machine import use_threads
-from nmt.run import Config, Run
+from nmt.evaluation.breakdown import by_frequency, by_length, occurrences
+from nmt.evaluation.comet import comet, fetch_comet
+from nmt.evaluation.likelihood import Likelihood, likelihood
+from nmt.evaluation.metrics import METRICS, Score, Tokenisation, check_metrics, score
+from nmt.evaluation.rates import rates
+from nmt.evaluation.report import SCORES, write_evaluation
+from nmt.evaluation.summary import Breakdown, loss_table, picture, tables
+from nmt.evaluation.testsets import from_test_set
+from nmt.evaluation.texts import Texts, from_files
+from nmt.run import Config, Run, read_corpus
+from nmt.sweep.slugs import shortened
+from nmt.training.checkpoint import AVERAGED
 
 log = logging.getLogger("nmt")
 
+MOST_PAIRS = 1_000_000
+"""Training pairs, from the start, whose words are counted."""
+
+UNSPACED = ("zh", "ja", "ko")
+"""Languages for which sacreBLEU has tokenizers of their own."""
+
 
 def main(config: Config) -> float:
-    """Score a run on a split of its corpus, or on two files; returns BLEU."""
-    check_decode_settings(config["decode"])
-    use_threads(config["threads"])
-    run = Run.open(Path(config["run"]))
-    if (config["input"] is None) != (config["reference"] is None):
-        raise UserError("input=FILE and reference=FILE go together: set both, or split=dev or test for the run's own text")
-    if config["input"] is not None:
-        sources, references = (list(read_lines(Path(config[key]))) for key in ("input", "reference"))
-        name = f"input-{Path(config['input']).name}"
-    else:
-        name = config["split"]
-        if name not in ("dev", "test"):
-            raise UserError(f"split must be dev or test, but is {name!r}; any other text: input=FILE reference=FILE")
-        sources, references = read_split(build_corpus(only_split(name, run.config["data"] | config["data"])), name)
-    if not sources:
-        raise UserError(f"{config['input']} is empty")
-    if len(sources) != len(references):
-        raise UserError(f"{config['input']} has {len(sources)} lines but {config['reference']} has {len(references)}")
+    """Score a run on a split of its corpus, on files or on a known test set; returns BLEU, or else the first score."""
+    metrics = check_metrics(config["metrics"], (*METRICS, "comet"))
+    run = Run.open(runs_of(config)[0])  # of an ensemble the first one's text, and its folder
+    texts = _texts(run, config)
+    tokenisation = Tokenisation(config["tokenize"], texts.language)
+    if (
+        "bleu" in metrics
+        and config["tokenize"] is None
+        and not texts.language
+        and (tgt := run.config["data"].get("tgt")) in UNSPACED
+    ):
+        log.warning(f"BLEU with tok:13a takes a sentence without spaces for one word: see tokenize= for {tgt}")
+    directory = _folder(run, config, texts)
+    judge = fetch_comet(config["comet_model"]) if "comet" in metrics else None
     translator = open_translator(config)
-    scores = _evaluate(run, name, sources, references, translator)
-    for value in scores.values():
-        print(f"{value.text}\n{value.signature}")
-    log.info(f"translations and scores are in {run.directory / 'evaluation' / name}")
-    return scores["bleu"].score
+    hypotheses = _translated(translator, texts.sources)
+    scores = score(hypotheses, texts.references, [name for name in metrics if name in METRICS], tokenisation)
+    if judge is not None:
+        model, device = config["comet_model"], translator.device
+        first = texts.references[0]
+        scores["comet"] = comet(texts.sources, hypotheses, first, model=model, checkpoint=judge, device=device)
+    loss = _likelihood(translator, texts)
+    parts = _breakdown(run, config, texts, hypotheses, tokenisation) if config["breakdown"] else None
+    write_evaluation(
+        directory,
+        sources=texts.sources,
+        references=texts.references,
+        hypotheses=hypotheses,
+        scores=scores,
+        more=_more(config, texts, translator, loss, parts),
+        picture=picture(parts) if parts else None,
+    )
+    _print(texts, scores, loss, parts)
+    log.info(f"translations and scores are in {directory}")
+    return scores.get("bleu", next(iter(scores.values()))).score
 
 
 def only_split(split: str, data: Config) -> Config:
@@ -51,18 +81,141 @@ def only_split(split: str, data: Config) -> Config:
 
 
 def evaluate_split(run: Run, corpus: Corpus, split: str, translator: Translator) -> dict[str, Score]:
-    """Translate and score a split, leaving texts and scores in the run."""
-    return _evaluate(run, split, *read_split(corpus, split), translator)
+    """Translate and score a split as validation does, leaving texts and scores in the run."""
+    sources, references = read_split(corpus, split)
+    hypotheses = _translated(translator, sources)
+    scores = score(hypotheses, references)
+    directory = run.directory / "evaluation" / split
+    write_evaluation(directory, sources=sources, references=references, hypotheses=hypotheses, scores=scores)
+    return scores
 
 
-def _evaluate(run: Run, name: str, sources: list[str], references: list[str], translator: Translator) -> dict[str, Score]:
+def _texts(run: Run, config: Config) -> Texts:
+    """What the config asks to evaluate on."""
+    source, reference, name = config["input"], config["reference"], config["testset"]
+    data = run.config["data"] | config["data"]
+    if (source is None) != (reference is None):
+        raise UserError("input=FILE and reference=FILE go together: set both, or split=dev or test for the run's own text")
+    if name is None and (typed := [key for key in ("langpair", "archive") if config[key] is not None]):
+        raise UserError(f"{typed[0]}= is about a test set of sacreBLEU, but testset=NAME is not set")
+    if source is not None:
+        if name is not None:
+            raise UserError(f"input={source} and testset={name} are two texts: give one")
+        return from_files(Path(source), _paths(reference))
+    if name is not None:
+        own = f"{data.get('src')}-{data.get('tgt')}"
+        pair = config["langpair"] or own
+        texts = from_test_set(name, pair, _paths(config["archive"]))
+        if pair != own:
+            log.warning(f"langpair={pair}, but the run was trained to translate {own}")
+        return texts
+    if (split := config["split"]) not in ("dev", "test"):
+        raise UserError(
+            f"split must be dev or test, but is {split!r}; any other text: input=FILE reference=FILE, or testset=NAME"
+        )
+    sources, references = read_split(build_corpus(only_split(split, data)), split)
+    return Texts(split, f"split={split}", sources, [references])
+
+
+def _paths(value: Any) -> list[Path]:
+    """The paths in a key that takes one or a list."""
+    listed = value if isinstance(value, list) else [] if value is None else [value]
+    return [Path(str(one)) for one in listed]
+
+
+def _folder(run: Run, config: Config, texts: Texts) -> Path:
+    """Where the evaluation goes: in the (first) run, or in a folder that is new, empty or an earlier evaluation."""
+    chosen = config["output"] is not None
+    others = [other.resolve().name for other in runs_of(config)[1:]]
+    name = shortened("+".join([f"{texts.name}-with-{others[0]}", *others[1:]])) if others else texts.name
+    folder = Path(config["output"]) if chosen else run.directory / "evaluation" / name
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"output={folder} is a file: choose a folder that is new or empty")
+    if chosen and folder.is_dir() and any(folder.iterdir()) and not (folder / SCORES).exists():
+        raise UserError(f"output={folder} holds files but is not an evaluation: choose a folder that is new or empty")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UserError(f"{folder} cannot be written, because of {there}: choose another folder with output=FOLDER")
+    return folder
+
+
+def _translated(translator: Translator, sources: list[str]) -> list[str]:
     translations = translator.search(sources)
     if cut := sum(translation.cut for translation in translations):
         log.warning(
             f"{cut:,} sources were longer than decode.max_source_length ({translator.settings.max_source_length}) and cut"
         )
-    hypotheses = [translation.text for translation in translations]
-    scores = score(hypotheses, references)
-    directory = run.directory / "evaluation" / name
-    write_evaluation(directory, sources=sources, references=references, hypotheses=hypotheses, scores=scores)
-    return scores
+    return [translation.text for translation in translations]
+
+
+def _likelihood(translator: Translator, texts: Texts) -> Likelihood | None:
+    """Of all references together."""
+    references = [line for several in texts.references for line in several]
+    found = likelihood(translator.score(texts.sources * len(texts.references), references), references)
+    if found is None or found.left_out:
+        left_out = len(references) if found is None else found.left_out
+        log.warning(f"{left_out:,} pairs are longer than the model takes: they are not in the loss")
+    return found
+
+
+def _breakdown(run: Run, config: Config, texts: Texts, hypotheses: list[str], tokenisation: Tokenisation) -> Breakdown:
+    """Where the score comes from; what needs one reference takes the first."""
+    first = texts.references[0]
+    training = _training_words(run, config, [*hypotheses, *first])
+    if isinstance(training, str):
+        log.warning(f"no scores by the frequency of words: {training}")
+    return Breakdown(
+        lengths=by_length(texts.sources, hypotheses, texts.references, tokenisation),
+        frequencies=training if isinstance(training, str) else by_frequency(hypotheses, first, training),
+        rates={
+            "hypotheses": rates(texts.sources, hypotheses, first),
+            "references": rates(texts.sources, first, first),
+        },
+    )
+
+
+def _training_words(run: Run, config: Config, texts: list[str]) -> "Counter[str] | str":
+    """How often the run's training text has each word of some texts, or why that cannot be told."""
+    try:
+        saved = read_corpus(run.directory)
+    except UserError:
+        return "the run does not say what text it was trained on"
+    try:
+        corpus = build_corpus(only_split("train", run.config["data"] | config["data"]))
+        if saved["fingerprints"].get("train") != corpus.fingerprint("train"):
+            return "the training text is not the one that the run was trained on any more"
+        return occurrences((tgt for _, tgt in islice(corpus.pairs("train"), MOST_PAIRS)), texts)
+    except UserError as error:
+        return f"the training text cannot be read ({error})"
+
+
+def _more(
+    config: Config, texts: Texts, translator: Translator, loss: Likelihood | None, parts: Breakdown | None
+) -> dict[str, Any]:
+    """What `scores.json` holds beside the scores."""
+    checkpoint = config["checkpoint"]
+    runs = [Run.open(directory) for directory in runs_of(config)]
+    evaluated = {
+        "text": texts.what,
+        "sentences": len(texts.sources),
+        "references": len(texts.references),
+        "runs": [str(run.directory) for run in runs],
+        "checkpoint": checkpoint,
+        "updates": [None if checkpoint == AVERAGED else run.checkpoints.find(checkpoint).updates for run in runs],
+        "weights": config["weights"],
+        "decode": asdict(translator.settings),
+    }
+    return {"loss": loss and loss.as_json(), **(parts.as_json() if parts else {}), "evaluated": evaluated}
+
+
+def _print(texts: Texts, scores: dict[str, Score], loss: Likelihood | None, parts: Breakdown | None) -> None:
+    """The scores with their signatures, each on a line, then tables."""
+    for value in scores.values():
+        print(f"{value.text}\n{value.signature}")
+    shown = [*([loss_table(loss)] if loss else []), *(tables(parts) if parts else [])]
+    wide = Console(width=1000)
+    console = Console(highlight=False, width=max([80, *(wide.measure(table).maximum for table in shown)]))
+    several = f", {len(texts.references)} references" if len(texts.references) > 1 else ""
+    print(f"{texts.what}: {len(texts.sources):,} sentences{several}", flush=True)
+    for table in shown:
+        console.print(table)

@@ -13,7 +13,6 @@ from itertools import accumulate, pairwise
 from typing import Protocol
 
 import sentencepiece
-from sentencepiece import sentencepiece_model_pb2
 
 from nmt.vocabulary import UNK
 
@@ -37,6 +36,9 @@ class Sampler:
     """
 
     def __init__(self, model: bytes, strength: float) -> None:
+        # Wants a newer protobuf than COMET leaves beside it; only training samples
+        from sentencepiece import sentencepiece_model_pb2
+
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         spec = sentencepiece_model_pb2.ModelProto.FromString(model).trainer_spec  # type: ignore[attr-defined]  # generated
         numbers = range(self._processor.get_piece_size())

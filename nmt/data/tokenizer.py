@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -41,9 +42,6 @@ class Tokenizer:
         processors = {name: sentencepiece.SentencePieceProcessor(model_proto=model) for name, model in models.items()}
         self._src = processors["joint" if self.joint else "src"]
         self._tgt = processors["joint" if self.joint else "tgt"]
-        if sampling:
-            samplers = {name: Sampler(model, sampling) for name, model in models.items()}
-            self._samplers = {side: samplers["joint" if self.joint else side] for side in ("src", "tgt")}
 
     @classmethod
     def load(cls, directory: Path, *, sampling: float) -> "Tokenizer":
@@ -109,6 +107,12 @@ class Tokenizer:
         texts = iter(unknown)
         pieces = [next(texts) if n == UNK else piece for n, piece in zip(ids, self.pieces(ids, "tgt"), strict=True)]
         return _LINE_BREAKS.sub(" ", self._tgt.decode_pieces(pieces)).strip()
+
+    @cached_property
+    def _samplers(self) -> dict[str, Sampler]:
+        """By side; made when the first sentence is sampled, which only training does."""
+        samplers = {name: Sampler(model, self.sampling) for name, model in self.models.items()}
+        return {side: samplers["joint" if self.joint else side] for side in ("src", "tgt")}
 
     def _side(self, side: Side) -> sentencepiece.SentencePieceProcessor:
         return self._src if side == "src" else self._tgt
