@@ -54,7 +54,7 @@ class Chooser(ABC):
     def going_on(self, found: Candidates, ends: Tensor, live: int) -> Candidates:
         """The candidates that live on, given which of them end, (B, C), and K."""
 
-    def of(self, rows: Tensor) -> "Chooser":
+    def of(self, rows: Tensor | slice) -> "Chooser":
         """The same for some of the sentences."""
         return self
 
@@ -148,7 +148,7 @@ class Sample(Chooser):
     def going_on(self, found: Candidates, ends: Tensor, live: int) -> Candidates:
         return found._replace(totals=found.totals.masked_fill(ends, -torch.inf))
 
-    def of(self, rows: Tensor) -> "Sample":
+    def of(self, rows: Tensor | slice) -> "Sample":
         return Sample(self.uniforms[rows], temperature=self.temperature, top_k=self.top_k, top_p=self.top_p)
 
 

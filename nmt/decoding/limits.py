@@ -50,6 +50,6 @@ class Limits:
         log_probs[:, :, EOS] = log_probs[:, :, EOS].masked_fill(too_short.unsqueeze(1), -torch.inf)
         return log_probs
 
-    def of(self, rows: Tensor) -> "Limits":
+    def of(self, rows: Tensor | slice) -> "Limits":
         """The same for some of the sentences."""
         return Limits(self.shortest[rows], self.longest[rows], self.prefixes[rows])

@@ -18,6 +18,10 @@ from nmt.models.seq2seq import Seq2Seq, State
 from nmt.vocabulary import BOS, EOS, PAD
 
 
+ROWS = {False: 320, True: 4096}
+"""Hypotheses whose log p of every piece are in memory at once, by whether the device is not a CPU."""
+
+
 @dataclass(frozen=True)
 class Hypothesis:
     """A finished translation.
@@ -80,9 +84,7 @@ def search(
     results: list[list[Hypothesis]] = [[] for _ in numbers]
     for length in count(1):  # of the translations that end now, EOS counted
         features, state = model.step(live.ids[:, :, -1], state, memory)
-        logits = model.project(features)  # (B, K, V)
-        log_probs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1)
-        found = chooser.choose(limits.apply(log_probs, length), live.totals, length)
+        found = _chosen(model, features, live.totals, length, chooser, limits)
         ends = found.ids == EOS
         finished.add(live, found, ends, scoring.scores(found.totals, length, found.parents, state, memory))
         going = chooser.going_on(found, ends, live.totals.size(1))
@@ -104,6 +106,22 @@ def search(
     if not all(results):
         raise UserError("the model gives no finite probabilities: its weights are damaged, or its training diverged")
     return results
+
+
+def _chosen(model: Seq2Seq, features: Tensor, totals: Tensor, length: int, chooser: Chooser, limits: Limits) -> Candidates:
+    """The candidates of all sentences, given features (B, K, D) and log p (B, K) of their hypotheses.
+
+    Some sentences at a time: log p of every piece, (…, K, V), is by far the largest tensor of a step, and so it takes no more
+    memory the wider the beam is.
+    """
+    size = max(1, ROWS[features.device.type != "cpu"] // features.size(1))
+    found = []
+    for start in range(0, len(features), size):
+        some = slice(start, start + size)
+        logits = model.project(features[some])
+        log_probs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1)
+        found.append(chooser.of(some).choose(limits.of(some).apply(log_probs, length), totals[some], length))
+    return Candidates(*map(torch.cat, zip(*found, strict=True)))
 
 
 def _reordered(state: State, rows: Tensor, parents: Tensor) -> State:
