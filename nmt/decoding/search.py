@@ -17,6 +17,8 @@ from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, State
 from nmt.vocabulary import BOS, EOS, PAD
 
+NOT_FINITE = "the model gives no finite probabilities: its weights are damaged, or its training diverged"
+
 
 @dataclass(frozen=True)
 class Hypothesis:
@@ -103,7 +105,7 @@ def search(
             memory = {name: x[rows] for name, x in memory.items()}
         state = _reordered(state, rows, going.parents[rows])
     if not all(results):
-        raise UserError("the model gives no finite probabilities: its weights are damaged, or its training diverged")
+        raise UserError(NOT_FINITE)
     return results
 
 
