@@ -61,7 +61,7 @@ def test_words_of_the_source_stand_for_unknown_pieces(nmt: Any, make_run: MakeRu
         make_run("transformer_tiny", byte_fallback=False),
         [f"{word} 漢字" for word in ("Hund", "Ball", "\u2028", "\0")],
     )
-    arguments = ["translate", run, "format=json", "decode=sample", "decode.temperature=4", "decode.n_best=9"]
+    arguments = ["translate", run, "format=json", "decode=sample", "decode.temperature=50", "decode.n_best=30"]
     plain = objects(nmt(*arguments, stdin="\n".join(lines).encode()))
     replaced = objects(nmt(*arguments, "decode.replace_unknown=true", stdin="\n".join(lines).encode()))
     unknown = 0
