@@ -5,6 +5,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +13,15 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+import nmt.config
 from nmt.components import build_model
 from nmt.config import TokenizerSettings, config_directory, register
 from nmt.data.tokenizer import Tokenizer, train
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
+from nmt.run import Run
+from nmt.training.checkpoint import MODEL, Contents
+from nmt.training.state import whole_weights
+from nmt.vocabulary import UNK
 
 Pair = tuple[str, str]
 
@@ -133,3 +139,33 @@ def pairs() -> list[Pair]:
 def tokenizer(pairs: list[Pair]) -> Tokenizer:
     """A joint vocabulary of unigram pieces for `pairs`."""
     return train(pairs, TokenizerSettings(vocab_size=340))
+
+
+@pytest.fixture(scope="session")
+def few_pieces(pairs: list[Pair]) -> Tokenizer:
+    """A vocabulary without bytes: characters that are not in `pairs` are unknown."""
+    return train(pairs, TokenizerSettings(vocab_size=100, byte_fallback=False))
+
+
+@pytest.fixture(scope="session")
+def make_run(tokenizer: Tokenizer, few_pieces: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes the directory of a run whose model has random, but decided parameters: nothing needs to be trained."""
+
+    @functools.cache
+    def make(model: str, *, byte_fallback: bool = True, seed: int = 1) -> Path:
+        config = nmt.config.compose("train", [f"model={model}"])
+        config["decode"] |= {"beam": 3, "max_length": 12, "max_source_length": 40}
+        pieces = tokenizer if byte_fallback else few_pieces
+        directory = tmp_path_factory.mktemp("runs") / model
+        run = Run.create(directory, config, pieces, corpus={"fingerprints": {}}, environment={})
+        torch.manual_seed(seed)
+        random = run.build_model()
+        with torch.no_grad():
+            random.output.weight.mul_(6)  # so that some pieces are much likelier than others, unknown ones among them
+            random.output.weight[UNK] *= 2
+        state: dict[str, Any] = {"updates": 1, "best": [{"update": 1}]}
+        contents = Contents({MODEL: whole_weights(random)}, {"optimizer": {}}, state)
+        run.checkpoints.finish(run.checkpoints.begin(1), contents, keep=1)
+        return directory
+
+    return make

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from nmt.commands.opening import open_translator
@@ -16,10 +17,10 @@ log = logging.getLogger("nmt")
 
 
 class Pairs(NamedTuple):
-    """Some sources, and a translation of each as pieces."""
+    """Some sources, and the translations of each as pieces."""
 
     sources: list[str]
-    targets: list[list[int]]
+    targets: list[list[list[int]]]
 
 
 def main(config: Config) -> None:
@@ -30,11 +31,12 @@ def main(config: Config) -> None:
     chunks = _of_files(config, translator) if config["input"] is None else _of_json(config["input"], translator)
     with output_to(config["output"]) as output:
         for pairs in chunks:
-            scored = translator.score_pieces(*pairs)
+            repeated = [source for source, targets in zip(*pairs, strict=True) for _ in targets]
+            scored = translator.score_pieces(repeated, [target for targets in pairs.targets for target in targets])
             pieces += sum(len(one.log_probs) for one in scored)
             total += sum(one.log_prob for one in scored)
             cut += sum(one.cut for one in scored)
-            write_lines(output, (_line(*one, translator, config["format"]) for one in zip(pairs.sources, scored, strict=True)))
+            write_lines(output, _lines(pairs, scored, translator, config["format"]))
     if pieces:
         log.info(f"{total / pieces:.4f} log p per piece, ends of sentence counted ({pieces:,})")
     if cut:
@@ -52,25 +54,33 @@ def _check(config: Config) -> None:
         raise UserError("give src=FILE and tgt=FILE, line by line, or input=FILE as `nmt translate format=json` writes it")
 
 
-def _line(source: str, scored: Scored, translator: Translator, form: str) -> str:
-    """log p and score with a tab between them, or a record."""
-    hypothesis = scored.hypothesis
+def _lines(pairs: Pairs, scored: Sequence[Scored], translator: Translator, form: str) -> Iterator[str]:
+    """log p and score of each translation with a tab between them, or a record of each source."""
     if form == "text":
-        return f"{hypothesis.log_prob:.6f}\t{hypothesis.score:.6f}"
-    text = translator.tokenizer.decode(hypothesis.ids)
-    listed = [{"text": text, **figures_of(hypothesis, translator.tokenizer)}]
-    return json_line({"source": source, "cut": scored.cut, "translations": listed})
+        yield from (f"{one.hypothesis.log_prob:.6f}\t{one.hypothesis.score:.6f}" for one in scored)
+        return
+    remaining = iter(scored)
+    for source, targets in zip(*pairs, strict=True):
+        own = list(islice(remaining, len(targets)))
+        hypotheses = [one.hypothesis for one in own]
+        texts = [translator.tokenizer.decode(hypothesis.ids) for hypothesis in hypotheses]
+        figures = [figures_of(hypothesis, translator.tokenizer) for hypothesis in hypotheses]
+        listed = [{"text": text, **figure} for text, figure in zip(texts, figures, strict=True)]
+        yield json_line({"source": source, "cut": any(one.cut for one in own), "translations": listed})
 
 
 def _of_files(config: Config, translator: Translator) -> Iterator[Pairs]:
     sources, targets = chunks_in(config["src"]), chunks_in(config["tgt"])
+    lines = 0
     while True:
         src, tgt = next(sources, []), next(targets, [])  # as many of each, but at an end
         if len(src) != len(tgt):
-            raise UserError(f"{config['src']} and {config['tgt']} must have the same number of lines")
+            counts = [lines + len(chunk) + sum(map(len, rest)) for chunk, rest in ((src, sources), (tgt, targets))]
+            raise UserError(f"{config['src']} has {counts[0]:,} lines but {config['tgt']} has {counts[1]:,}")
         if not src:
             return
-        yield Pairs(src, translator.tokenizer.encode(tgt, "tgt"))
+        lines += len(src)
+        yield Pairs(src, [[ids] for ids in translator.tokenizer.encode(tgt, "tgt")])
 
 
 def _of_json(path: str, translator: Translator) -> Iterator[Pairs]:
@@ -81,9 +91,9 @@ def _of_json(path: str, translator: Translator) -> Iterator[Pairs]:
             number += 1
             try:
                 record = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise UserError(f"{path}: line {number} is no JSON: {error}") from error
             source, targets = given(record, translator.tokenizer, f"{path}: line {number}")
-            pairs.sources.extend([source] * len(targets))
-            pairs.targets.extend(targets)
+            pairs.sources.append(source)
+            pairs.targets.append(targets)
         yield pairs

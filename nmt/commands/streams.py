@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nmt.data.files import BYTE_ORDER_MARK, read_lines
-from nmt.errors import UserError
+from nmt.errors import UserError, naming
 
 LINES = 2048
 """Most lines that are in memory, and sorted by length, together."""
@@ -31,6 +31,8 @@ def chunks_in(path: str | None) -> Iterator[list[str]]:
     if path is not None:
         yield from chunks_of(read_lines(Path(path)))
         return
+    if sys.stdin is None:
+        raise UserError("standard input is closed: give a file with input=FILE, or pipe text in")
     number = 0
     for arrived in _arriving(sys.stdin.buffer):
         for start in range(0, len(arrived), LINES):
@@ -48,7 +50,7 @@ def chunks_in(path: str | None) -> Iterator[list[str]]:
 def _arriving(stream: BinaryIO) -> Iterator[list[bytes]]:
     """The lines of a stream without their ends, as they come."""
     begun: list[bytes] = []
-    while data := stream.read1(1 << 20):  # type: ignore[attr-defined]  # what standard input has, and BinaryIO does not know
+    while data := _read(stream):
         first, *others = data.split(b"\n")
         begun.append(first)
         if others:
@@ -58,6 +60,13 @@ def _arriving(stream: BinaryIO) -> Iterator[list[bytes]]:
         yield [last]
 
 
+def _read(stream: BinaryIO) -> bytes:
+    """What has arrived, up to a mebibyte; nothing at the end."""
+    with naming(Path("standard input")):
+        data: bytes = stream.read1(1 << 20)  # type: ignore[attr-defined]  # which standard input has, and BinaryIO does not know
+    return data
+
+
 @contextmanager
 def output_to(path: str | None) -> Iterator[BinaryIO]:
     """Standard output, or a file, which appears whole, when all of it is written.
@@ -65,16 +74,22 @@ def output_to(path: str | None) -> Iterator[BinaryIO]:
     Until then, what had its name (the input, even) stays.
     """
     if path is None:
-        yield sys.stdout.buffer
+        if sys.stdout is None:
+            raise UserError("standard output is closed: give a file with output=FILE")
+        with naming(Path("standard output")):
+            yield sys.stdout.buffer
         return
     file = Path(path)
     if file.exists() and not file.is_file():  # a pipe or a device is written as it comes
-        with file.open("wb") as output:
+        with naming(Path(path)), file.open("wb") as output:
             yield output
         return
+    file = file.resolve()  # a link stays one
+    if not file.parent.is_dir():
+        raise UserError(f"output={path}: there is no folder {file.parent}; make it first")
     scratch = file.with_name(f".{file.name}.part")
     try:
-        with scratch.open("wb") as output:
+        with naming(Path(path)), scratch.open("wb") as output:
             yield output
         scratch.replace(file)
     finally:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from nmt.decoding.scoring import Scoring
-from nmt.decoding.search import Hypothesis
+from nmt.decoding.search import NOT_FINITE, Hypothesis
+from nmt.errors import UserError
 from nmt.explain.record import mean_attention, record_attention
 from nmt.models.seq2seq import Seq2Seq
 from nmt.vocabulary import BOS, EOS, PAD
@@ -27,6 +28,9 @@ def forced(
         src_mask: (B, S).
         targets: the pieces of each, EOS not among them.
         scoring: what they are ranked by.
+
+    Raises:
+        UserError: if the model gives no finite probabilities.
     """
     longest = max(map(len, targets))
     tgt_in = torch.tensor([[BOS, *ids, *[PAD] * (longest - len(ids))] for ids in targets], device=src.device)
@@ -40,6 +44,8 @@ def forced(
         features = model(src, tgt_in, src_mask)
     real = tgt_out != PAD
     log_probs = _log_probs(model, features[real], tgt_out[real])
+    if not bool(log_probs.isfinite().all()):
+        raise UserError(NOT_FINITE)
     parts = log_probs.split([len(ids) + 1 for ids in targets])
     lengths = real.sum(1)
     scores = torch.stack([part.sum() for part in parts]) / scoring.lp(lengths.to(log_probs.dtype))

@@ -53,16 +53,24 @@ def given(record: Any, tokenizer: Tokenizer, where: str) -> tuple[str, list[list
     Raises:
         UserError: if it is none, or holds strings that are no pieces; the message begins with `where`.
     """
-    if not isinstance(record, Mapping) or not isinstance(record.get("source"), str):
+    of_record = isinstance(record, Mapping) and isinstance(record.get("source"), str)
+    if not of_record or not isinstance(record.get("translations"), list):
         raise UserError(f'{where} must be an object with "source" and "translations", as `nmt translate format=json` writes')
+    if not _is_text(record["source"]):
+        raise UserError(f'{where}: "source" holds half of a surrogate pair, which is no text')
     targets = []
-    for translation in record.get("translations") or []:
+    for translation in record["translations"]:
         pieces = translation.get("pieces") if isinstance(translation, Mapping) else None
         if not isinstance(pieces, list) or not all(isinstance(piece, str) for piece in pieces):
             raise UserError(f'{where}: every translation needs "pieces", a list of strings')
-        ids = tokenizer.ids(pieces, "tgt")
+        ids = tokenizer.ids([piece if _is_text(piece) else "" for piece in pieces], "tgt")
         for piece, number in zip(pieces, ids, strict=True):
             if number in (PAD, BOS, EOS) or (number == UNK and piece != tokenizer.pieces([UNK], "tgt")[0]):
                 raise UserError(f"{where}: {piece!r} is no piece of the run's vocabulary: was it written by another run?")
         targets.append(ids)
     return record["source"], targets
+
+
+def _is_text(string: str) -> bool:
+    """Whether it is without halves of surrogate pairs, which JSON can hold and UTF-8 cannot."""
+    return not any("\ud800" <= character <= "\udfff" for character in string)

@@ -17,6 +17,8 @@ from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, State
 from nmt.vocabulary import BOS, EOS, PAD
 
+NOT_FINITE = "the model gives no finite probabilities: its weights are damaged, or its training diverged"
+
 
 ROWS = {False: 320, True: 4096}
 """Hypotheses whose log p of every piece are in memory at once, by whether the device is not a CPU."""
@@ -104,7 +106,7 @@ def search(
             memory = {name: x[rows] for name, x in memory.items()}
         state = _reordered(state, rows, going.parents[rows])
     if not all(results):
-        raise UserError("the model gives no finite probabilities: its weights are damaged, or its training diverged")
+        raise UserError(NOT_FINITE)
     return results
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nmt.checks import check_decode_settings
 from nmt.config import DecodeSettings
 from nmt.data.batches import pad_with_eos
 from nmt.data.tokenizer import Tokenizer
@@ -109,7 +110,9 @@ class Translator:
                 )
         for name in ("coverage_penalty", "replace_unknown"):
             if getattr(settings, name) and not model.cross_attention():
-                raise UserError(f"decode.{name} needs attention to the source, which this model has not")
+                raise UserError(
+                    f"decode.{name} needs attention to the source, which this model has not: leave it out, or take another run"
+                )
         self.model = model
         self.tokenizer = tokenizer
         self.settings = settings
@@ -131,8 +134,10 @@ class Translator:
         return load_translator([Path(one) for one in runs], checkpoint=checkpoint, weights=weights, device=device)
 
     def having(self, **settings: Any) -> "Translator":
-        """The same with other settings, such as `beam=1`."""
-        return Translator(self.model, self.tokenizer, replace(self.settings, **settings), self.device)
+        """The same with other settings, such as `beam=1`; raises `UserError` for those that cannot work."""
+        changed = replace(self.settings, **settings)
+        check_decode_settings(asdict(changed))
+        return Translator(self.model, self.tokenizer, changed, self.device)
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """The best translation of each sentence, in order."""
@@ -217,6 +222,8 @@ class Translator:
 
     def _sources(self, sentences: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
         """The pieces of sentences, and which of them had to be cut."""
+        if isinstance(sentences, str):
+            raise UserError(f"sentences must be a list of texts, but there is one text: give [{sentences[:40]!r}]")
         limit = self.settings.max_source_length
         encoded = self.tokenizer.encode(sentences, "src")
         return [ids[:limit] for ids in encoded], [len(ids) > limit for ids in encoded]
