@@ -1,45 +1,23 @@
-"""From text to text: pieces, batches, search or forced decoding, and words again, in the order of the sentences."""
+"""From text to text: pieces, search or forced decoding, and words again, in the order of the sentences."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nmt.checks import check_decode_settings
 from nmt.config import DecodeSettings
-from nmt.data.batches import pad_with_eos
 from nmt.data.tokenizer import Tokenizer
-from nmt.decoding.choosing import Beam, Chooser, Sample, uniforms_of
-from nmt.decoding.coverage import Covering
-from nmt.decoding.forced import forced
-from nmt.decoding.limits import Limits
+from nmt.decoding.engine import Engine, Ids
 from nmt.decoding.risk import least_risk
-from nmt.decoding.scoring import Scoring
-from nmt.decoding.search import Hypothesis, search
+from nmt.decoding.search import Hypothesis
 from nmt.decoding.words import Link, by_word, links, source_words, words_of
-from nmt.decoding.workers import in_batches
 from nmt.errors import UserError
-from nmt.explain.record import source_attention
 from nmt.models.seq2seq import Seq2Seq
 from nmt.vocabulary import UNK
-
-Ids = Sequence[int]
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """While it is open, the model is in evaluation mode; then in the mode that it was in."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
 
 
 @dataclass(frozen=True)
@@ -99,25 +77,11 @@ class Translator:
     """
 
     def __init__(self, model: Seq2Seq, tokenizer: Tokenizer, settings: DecodeSettings, device: torch.device) -> None:
-        for key, most, limit in (
-            ("max_source_length", settings.max_source_length, model.longest_source()),
-            ("max_length", settings.max_length, model.longest_target()),
-        ):
-            if limit is not None and most >= limit.pieces:  # one is for the end of sentence
-                raise UserError(
-                    f"decode.{key} ({most}) must be less than {limit.pieces}, because the model was made with "
-                    f"{limit.key}={limit.pieces}: lower decode.{key}"
-                )
-        for name in ("coverage_penalty", "replace_unknown"):
-            if getattr(settings, name) and not model.cross_attention():
-                raise UserError(
-                    f"decode.{name} needs attention to the source, which this model has not: leave it out, or take another run"
-                )
+        self.engine = Engine(model, settings, device)
         self.model = model
         self.tokenizer = tokenizer
         self.settings = settings
         self.device = device
-        self.scoring = Scoring(settings.length_rule, settings.length_penalty, settings.coverage_penalty)
 
     @classmethod
     def load(
@@ -156,14 +120,12 @@ class Translator:
         begun = self._prefixes(sentences, prefixes)
         sources, cut = self._sources(sentences)
         filled = [n for n, ids in enumerate(sources) if ids]
-
-        def work(batch: list[int]) -> list[list[Hypothesis]]:
-            numbers = [filled[n] for n in batch]
-            return self._search([sources[n] for n in numbers], [begun[n] for n in numbers])
-
         found: list[list[Hypothesis]] = [[] for _ in sources]
-        for n, hypotheses in zip(filled, self._in_batches(work, [len(sources[n]) for n in filled]), strict=True):
-            found[n] = hypotheses
+        results = self.engine.search([sources[n] for n in filled], [begun[n] for n in filled])
+        for n, hypotheses in zip(filled, results, strict=True):
+            if self.settings.search == "mbr":
+                hypotheses = least_risk(hypotheses, self.tokenizer, self.settings.utility)
+            found[n] = hypotheses[: self.settings.n_best]
         texts = self._texts(sentences, found)
         return [Translation(*translation) for translation in zip(texts, found, cut, strict=True)]
 
@@ -182,12 +144,7 @@ class Translator:
         limit = self.model.longest_target()
         most = max(map(len, targets), default=0) if limit is None else limit.pieces - 1
         sources, cut = self._sources(sentences)
-
-        def work(batch: list[int]) -> list[Hypothesis]:
-            src, mask = self._padded([sources[n] for n in batch])
-            return forced(self.model, src, mask, [targets[n][:most] for n in batch], scoring=self.scoring)
-
-        found = self._in_batches(work, [len(src) + len(tgt) for src, tgt in zip(sources, targets, strict=True)])
+        found = self.engine.score(sources, [target[:most] for target in targets])
         return [Scored(one, cut[n] or len(targets[n]) > most) for n, one in enumerate(found)]
 
     def align(self, sentences: Sequence[str], targets: Sequence[Ids]) -> list[list[Link]]:
@@ -206,19 +163,8 @@ class Translator:
     def _looked_at(self, sentences: Sequence[str], targets: Sequence[Ids]) -> list[Tensor]:
         """How much each piece of given translations looked at each source word and, last, at the end: (T, words + 1)."""
         sources, _ = self._sources(sentences)
-
-        def work(batch: list[int]) -> list[Tensor]:
-            src, mask = self._padded([sources[n] for n in batch])
-            attention = source_attention(self.model, src, mask, [targets[n] for n in batch])
-            assert attention is not None  # the caller has checked that there is some
-            words = [words_of(self.tokenizer.pieces(sources[n], "src")) for n in batch]
-            return [by_word(rows[: len(targets[n])], of) for n, rows, of in zip(batch, attention, words, strict=True)]
-
-        return self._in_batches(work, [len(src) + len(tgt) for src, tgt in zip(sources, targets, strict=True)])
-
-    def _in_batches(self, work: Any, lengths: list[int]) -> list[Any]:
-        with evaluating(self.model):
-            return in_batches(work, lengths, size=self.settings.batch_size, device=self.device)
+        words = [words_of(self.tokenizer.pieces(source, "src")) for source in sources]
+        return [by_word(rows, of) for rows, of in zip(self.engine.attention(sources, targets), words, strict=True)]
 
     def _sources(self, sentences: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
         """The pieces of sentences, and which of them had to be cut."""
@@ -227,12 +173,6 @@ class Translator:
         limit = self.settings.max_source_length
         encoded = self.tokenizer.encode(sentences, "src")
         return [ids[:limit] for ids in encoded], [len(ids) > limit for ids in encoded]
-
-    def _padded(self, sources: list[list[int]]) -> tuple[Tensor, Tensor]:
-        """Ids with EOS (B, S), and which are real (B, S)."""
-        ids, lengths = pad_with_eos([np.asarray(source, np.int32) for source in sources])
-        src = torch.from_numpy(ids).to(self.device)
-        return src, (torch.arange(src.size(1)) < torch.from_numpy(lengths)[:, None]).to(self.device)
 
     def _prefixes(self, sentences: Sequence[str], prefixes: Sequence[str] | None) -> list[list[int]]:
         if prefixes is None:
@@ -249,35 +189,6 @@ class Translator:
                     f"the prefix {prefix!r} has {len(ids)} pieces, but must have less than {limit.key}={limit.pieces}"
                 )
         return encoded
-
-    def _search(self, sources: list[list[int]], prefixes: list[list[int]]) -> list[list[Hypothesis]]:
-        """The n best hypotheses of a batch."""
-        settings = self.settings
-        src, mask = self._padded(sources)
-        most = mask.sum(1) * settings.length_ratio + settings.length_offset
-        longest = most.long().clamp(max=settings.max_length).clamp(min=settings.min_length)
-        limits = Limits.make(longest, shortest=settings.min_length, prefixes=prefixes)
-        sampled = settings.search != "beam"
-        found = search(
-            Covering(self.model) if settings.coverage_penalty else self.model,
-            src,
-            mask,
-            chooser=self._samples(sources, limits) if sampled else Beam(settings.beam),
-            scoring=self.scoring,
-            limits=limits,
-            n_best=None if sampled else settings.n_best,
-            patience=None if sampled else settings.patience,
-        )
-        if settings.search == "mbr":
-            found = [least_risk(hypotheses, self.tokenizer, settings.utility) for hypotheses in found]
-        return [hypotheses[: settings.n_best] for hypotheses in found]
-
-    def _samples(self, sources: list[list[int]], limits: Limits) -> Chooser:
-        settings = self.settings
-        samples = settings.samples if settings.search == "mbr" else settings.n_best
-        steps = int(limits.longest.max()) + 1
-        uniforms = uniforms_of(sources, seed=settings.seed, samples=samples, steps=steps).to(self.device)
-        return Sample(uniforms, temperature=settings.temperature, top_k=settings.top_k or None, top_p=settings.top_p)
 
     def _texts(self, sentences: Sequence[str], found: list[list[Hypothesis]]) -> list[list[str]]:
         """The text of all hypotheses, with words of the source for unknown pieces where that is wanted."""

@@ -10,7 +10,8 @@ from torch import nn
 
 from nmt.data.batches import Batch, collate, plan
 from nmt.data.store import SIDES, IdStore
-from nmt.decoding.translator import Translator, evaluating
+from nmt.decoding.engine import evaluating
+from nmt.decoding.translator import Translator
 from nmt.evaluation.metrics import Score, score
 from nmt.explain.plots import heat_map
 from nmt.explain.record import cross_attention_map
