@@ -1,6 +1,7 @@
 """Values of settings that no training and no search could use. Imports nothing heavy."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from nmt.errors import UserError
@@ -68,8 +69,10 @@ def check_decode_settings(decode: Any) -> None:
     for key in ("length_penalty", "coverage_penalty", "length_ratio"):
         if (value := decode[key]) is not None and not 0 <= value <= 100:
             raise UserError(f"decode.{key} must be from 0 to 100, but is {value}")
-    if (value := decode["temperature"]) is not None and not 0 < value < math.inf:
-        raise UserError(f"decode.temperature must be more than 0, but is {value}: near 0 only the likeliest piece is drawn")
+    if (value := decode["temperature"]) is not None and not 1e-3 <= value < math.inf:
+        raise UserError(
+            f"decode.temperature must be at least 0.001, but is {value}: there already only the likeliest piece is drawn"
+        )
     if (value := decode["top_p"]) is not None and not 0 < value <= 1:
         raise UserError(f"decode.top_p must be more than 0 and at most 1, which takes all pieces, but is {value}")
     if (value := decode["patience"]) is not None and not value > 0:
@@ -82,6 +85,27 @@ def check_decode_settings(decode: Any) -> None:
         raise UserError(f"decode.n_best ({decode['n_best']}) must be at most decode.{key} ({most})")
     if decode["min_length"] > decode["max_length"]:
         raise UserError(f"decode.min_length ({decode['min_length']}) is more than decode.max_length ({decode['max_length']})")
+
+
+READ_BY = {
+    "beam": ("beam",),
+    "patience": ("beam",),
+    "samples": ("mbr",),
+    "utility": ("mbr",),
+    **dict.fromkeys(("temperature", "top_k", "top_p", "seed"), ("sample", "mbr")),
+}
+"""Settings that not every search reads, and which do."""
+
+
+def check_read(typed: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Raise `UserError` for a setting that was typed, but that the search to be made would not look at."""
+    search = settings["search"]
+    for key in typed:
+        if key in READ_BY and search not in READ_BY[key]:
+            wanted = " or ".join(f"decode.search={name}" for name in READ_BY[key])
+            raise UserError(f"decode.{key} is not read by decode.search={search}: add {wanted}, or leave it out")
+    if "length_penalty" in typed and settings["length_rule"] == "none" and typed["length_penalty"]:
+        raise UserError("decode.length_penalty is not read by decode.length_rule=none: take average or wu, or leave it out")
 
 
 def _get(config: Any, key: str) -> Any:

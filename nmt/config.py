@@ -82,7 +82,7 @@ class DecodeSettings:
     top_k: int = 0  # of samples: only from so many of the likeliest pieces; 0: all
     top_p: float = 1.0  # of samples: only from the likeliest pieces with so much of the probability
     seed: int = 1  # of samples; each sentence has random numbers of its own
-    n_best: int = free(1)  # translations of a sentence that are kept
+    n_best: int = 1  # translations of a sentence that are kept; of search=sample, drawn
     replace_unknown: bool = False  # <unk> becomes the source word that it attends to
     min_length: int = 0  # fewest target pieces
     max_length: int = 256  # most target pieces

@@ -15,13 +15,14 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from nmt.checks import check_decode_settings
+from nmt.checks import check_decode_settings, check_read
 from nmt.components import build_model
 from nmt.config import DecodeSettings, TokenizerSettings, TrainConfig, free_keys
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.lock import held
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
+from nmt.training.checkpoint import Checkpoint
 from nmt.training.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
@@ -91,7 +92,10 @@ class Run:
         Raises:
             UserError: if there is no such checkpoint, or it is damaged or without averages.
         """
-        found = self.checkpoints.find(checkpoint)
+        return self.load_found(self.checkpoints.find(checkpoint), device, weights)
+
+    def load_found(self, found: Checkpoint, device: torch.device, weights: str = "auto") -> Seq2Seq:
+        """The same of a checkpoint at hand."""
         model = self.build_model()
         found.load_model(model, found.file_of(weights))
         return model.to(device).eval()
@@ -112,6 +116,7 @@ class Run:
         changes = {name: value for name, value in (decode or {}).items() if value is not None}
         settings = replace(DecodeSettings(**self.config["decode"]), **changes)
         check_decode_settings(asdict(settings))
+        check_read(changes, asdict(settings))
         return Translator(model, self.tokenizer, settings, device)
 
 

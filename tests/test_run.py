@@ -30,7 +30,7 @@ def test_only_settings_that_decide_the_result_are_differences() -> None:
 
 def test_the_keys_that_are_free_are_those_that_the_design_names() -> None:
     assert free_keys() == {
-        *("run_dir", "sweep_dir", "device", "resume", "paths.cache", "decode.batch_size", "decode.n_best"),
+        *("run_dir", "sweep_dir", "device", "resume", "paths.cache", "decode.batch_size"),
         *("train.max_updates", "train.max_epochs", "train.patience", "train.log_every", "train.checkpoint_every"),
         *("train.keep", "train.keep_best", "train.max_non_finite", "train.histograms", "train.profile"),
     }

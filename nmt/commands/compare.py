@@ -1,5 +1,6 @@
 """`nmt compare`: whether runs differ by more than chance on a test set, and in which sentences."""
 
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -85,7 +86,10 @@ def _paths(config: Config) -> list[Path]:
 
 def _output(paths: list[Path], config: Config) -> Path:
     """Where the page and the data go."""
-    names = shortened("+".join(path.resolve().name for path in paths))
+    names = "+".join(path.resolve().name for path in paths)
+    if len({path.resolve().name for path in paths}) < len(paths):  # of sweeps, such as x/seed=1 and y/seed=1
+        names += "-" + hashlib.sha256("\n".join(str(path.resolve()) for path in paths).encode()).hexdigest()[:8]
+    names = shortened(names)
     split = config["split"] if any(path.is_dir() for path in paths) else ""
     output = Path(config["output"] or Path("comparisons") / names / split)
     if output.exists() and not output.is_dir():
@@ -125,8 +129,8 @@ def _openable(path: Path, split: str) -> Run:
 
 
 def _evaluate(run: Run, split: str, config: Config) -> None:
-    """Do what `nmt evaluate RUN split=SPLIT` does."""
-    log.info(f"{run.directory} has no translations of {split} yet: it is evaluated first, as by nmt evaluate")
+    """Translate and score it, as training does at its end."""
+    log.info(f"{run.directory} has no translations of {split} yet: it is translated first, as at the end of training")
     try:
         corpus = build_corpus(only_split(split, run.config["data"]))
         evaluate_split(run, corpus, split, load_translator([run.directory], device=config["device"]))

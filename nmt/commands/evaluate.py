@@ -1,6 +1,7 @@
 """`nmt evaluate`: translate a text, score the translations, and say where the score comes from."""
 
 import logging
+import math
 import os
 from collections import Counter
 from dataclasses import asdict
@@ -26,7 +27,6 @@ from nmt.evaluation.testsets import from_test_set
 from nmt.evaluation.texts import Texts, from_files
 from nmt.run import Config, Run, read_corpus
 from nmt.sweep.slugs import shortened
-from nmt.training.checkpoint import AVERAGED
 
 log = logging.getLogger("nmt")
 
@@ -41,6 +41,7 @@ def main(config: Config) -> float:
     """Score a run on a split of its corpus, on files or on a known test set; returns BLEU, or else the first score."""
     metrics = check_metrics(config["metrics"], (*METRICS, "comet"))
     run = Run.open(runs_of(config)[0])  # of an ensemble the first one's text, and its folder
+    translator = open_translator(config)
     texts = _texts(run, config)
     tokenisation = Tokenisation(config["tokenize"], texts.language)
     if (
@@ -52,7 +53,6 @@ def main(config: Config) -> float:
         log.warning(f"BLEU with tok:13a takes a sentence without spaces for one word: see tokenize= for {tgt}")
     directory = _folder(run, config, texts)
     judge = fetch_comet(config["comet_model"]) if "comet" in metrics else None
-    translator = open_translator(config)
     hypotheses = _translated(translator, texts.sources)
     scores = score(hypotheses, texts.references, [name for name in metrics if name in METRICS], tokenisation)
     if judge is not None:
@@ -67,7 +67,7 @@ def main(config: Config) -> float:
         references=texts.references,
         hypotheses=hypotheses,
         scores=scores,
-        more=_more(config, texts, translator, loss, parts),
+        more=_more(texts, translator, loss, parts),
         picture=picture(parts) if parts else None,
     )
     _print(texts, scores, loss, parts)
@@ -154,7 +154,8 @@ def _likelihood(translator: Translator, texts: Texts) -> Likelihood | None:
     found = likelihood(translator.score(texts.sources * len(texts.references), references), references)
     if found is None or found.left_out:
         left_out = len(references) if found is None else found.left_out
-        log.warning(f"{left_out:,} pairs are longer than the model takes: they are not in the loss")
+        why = "have a source longer than decode.max_source_length, or too long a reference"
+        log.warning(f"{left_out:,} pairs {why}: they are not in the loss")
     return found
 
 
@@ -189,21 +190,15 @@ def _training_words(run: Run, config: Config, texts: list[str]) -> "Counter[str]
         return f"the training text cannot be read ({error})"
 
 
-def _more(
-    config: Config, texts: Texts, translator: Translator, loss: Likelihood | None, parts: Breakdown | None
-) -> dict[str, Any]:
+def _more(texts: Texts, translator: Translator, loss: Likelihood | None, parts: Breakdown | None) -> dict[str, Any]:
     """What `scores.json` holds beside the scores."""
-    checkpoint = config["checkpoint"]
-    runs = [Run.open(directory) for directory in runs_of(config)]
+    settings = {key: str(value) if value == math.inf else value for key, value in asdict(translator.settings).items()}
     evaluated = {
         "text": texts.what,
         "sentences": len(texts.sources),
         "references": len(texts.references),
-        "runs": [str(run.directory) for run in runs],
-        "checkpoint": checkpoint,
-        "updates": [None if checkpoint == AVERAGED else run.checkpoints.find(checkpoint).updates for run in runs],
-        "weights": config["weights"],
-        "decode": asdict(translator.settings),
+        "models": translator.origin,
+        "decode": settings,
     }
     return {"loss": loss and loss.as_json(), **(parts.as_json() if parts else {}), "evaluated": evaluated}
 

@@ -115,8 +115,8 @@ class Sample(Chooser):
     Args:
         uniforms: random numbers in [0, 1), (B, W, most steps).
         temperature: below 1 likely pieces become likelier still, above 1 less so.
-        top_k: only the k likeliest pieces are drawn from (Fan et al. 2018, section 5.1); None: all.
-        top_p: only the fewest pieces that together have this probability (Holtzman et al. 2020, section 3.1); None: all.
+        top_k: only the k likeliest pieces are drawn from (Fan et al. 2018); None: all.
+        top_p: only the fewest pieces that together have this probability (Holtzman et al. 2020); None: all.
     """
 
     def __init__(self, uniforms: Tensor, *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None):

@@ -130,15 +130,16 @@ class Engine:
             scoring=self.scoring,
             limits=limits,
             n_best=None if sampled else settings.n_best,
-            patience=None if sampled else settings.patience,
+            patience=torch.inf if sampled else settings.patience,
         )
 
     def _samples(self, sources: list[Ids], limits: Limits) -> Chooser:
         settings = self.settings
+        top_p = settings.top_p if settings.top_p < 1 else None
         samples = settings.samples if settings.search == "mbr" else settings.n_best
         steps = int(limits.longest.max()) + 1
         uniforms = uniforms_of(sources, seed=settings.seed, samples=samples, steps=steps).to(self.device)
-        return Sample(uniforms, temperature=settings.temperature, top_k=settings.top_k or None, top_p=settings.top_p)
+        return Sample(uniforms, temperature=settings.temperature, top_k=settings.top_k or None, top_p=top_p)
 
 
 def _both(sources: Sequence[Ids], targets: Sequence[Ids]) -> list[int]:

@@ -1,7 +1,8 @@
 """Several models that translate together."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +66,7 @@ class Ensemble(Seq2Seq):
         return _least([member.longest_target() for _, member in self._numbered()])
 
     def _numbered(self) -> list[tuple[int, Seq2Seq]]:
-        return [(n, member) for n, member in enumerate(self.members) if isinstance(member, Seq2Seq)]
+        return list(enumerate(cast(Iterable[Seq2Seq], self.members)))
 
 
 def _of(n: int, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from nmt.explain.record import mean_attention, record_attention
 from nmt.models.seq2seq import Seq2Seq
 from nmt.vocabulary import BOS, EOS, PAD
 
-ROWS = 2048
+POSITIONS = 2048
 """Positions whose logits are in memory at once."""
 
 
@@ -60,7 +60,7 @@ def forced(
 def _log_probs(model: Seq2Seq, features: Tensor, pieces: Tensor) -> Tensor:
     """log p (N,) of pieces (N,) given features (N, D)."""
     parts = []
-    for x, y in zip(features.split(ROWS), pieces.split(ROWS), strict=True):
+    for x, y in zip(features.split(POSITIONS), pieces.split(POSITIONS), strict=True):
         logits = model.project(x)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         parts.append(logits.gather(1, y.unsqueeze(1)).squeeze(1) - logits.logsumexp(-1))

@@ -42,6 +42,11 @@ def load_translator(
                 "train both on the same text with the same tokenizer settings, or one with init_from=OTHER"
             )
     chosen = choose_device(device)
-    models = [run.load_model(checkpoint, chosen, weights) for run in opened]
-    model = models[0] if len(models) == 1 else Ensemble(models).eval()
-    return first.translator_of(model, chosen, decode)
+    found = [run.checkpoints.find(checkpoint) for run in opened]
+    models = [run.load_found(one, chosen, weights) for run, one in zip(opened, found, strict=True)]
+    translator = first.translator_of(models[0] if len(models) == 1 else Ensemble(models).eval(), chosen, decode)
+    translator.origin = [
+        {"run": str(run.directory), "checkpoint": one.directory.name, "weights": Path(one.file_of(weights)).stem}
+        for run, one in zip(opened, found, strict=True)
+    ]
+    return translator

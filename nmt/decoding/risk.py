@@ -27,7 +27,7 @@ def least_risk(samples: Sequence[Hypothesis], tokenizer: Tokenizer, utility: str
 
 
 def expected_utilities(texts: Sequence[str], utility: str) -> dict[str, float]:
-    """1/N Σ_n u(y, y_n) of each different text y among y_1 … y_N (Eikema and Aziz 2020, section 5).
+    """1/N Σ_n u(y, y_n) of each different text y among y_1 … y_N (Eikema and Aziz 2020).
 
     Args:
         texts: the samples; one that was drawn several times counts as often.

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from nmt.models.seq2seq import Memory, State
 
+UNSEEN = 1e-30
+"""What a piece counts as that was not looked at at all, as 0 has no logarithm."""
+
 LENGTH_RULES = ("none", "average", "wu")
 
 
@@ -53,8 +56,7 @@ class Scoring:
     def coverage(self, attention: Tensor, mask: Tensor) -> Tensor:
         """cp (B, K) of Σ_j p_ij (B, K, S), given which source pieces are real, EOS last, (B, S)."""
         but_end = mask & torch.nn.functional.pad(mask[:, 1:], (0, 1))
-        tiny = torch.finfo(attention.dtype).tiny  # of what was not looked at at all, which has no logarithm
-        logs = attention.clamp(min=tiny, max=1.0).log() * but_end.unsqueeze(1)
+        logs = attention.clamp(min=UNSEEN, max=1.0).log() * but_end.unsqueeze(1)
         return self.coverage_penalty * logs.sum(-1)
 
     def bound(self, totals: Tensor, longest: Tensor) -> Tensor:

@@ -20,8 +20,8 @@ from nmt.vocabulary import BOS, EOS, PAD
 NOT_FINITE = "the model gives no finite probabilities: its weights are damaged, or its training diverged"
 
 
-ROWS = {False: 320, True: 4096}
-"""Hypotheses whose log p of every piece are in memory at once, by whether the device is not a CPU."""
+AT_ONCE_ON_CPU, AT_ONCE_ON_GPU = 320, 4096
+"""Hypotheses whose log p of every piece are in memory together."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def search(
     scoring: Scoring,
     limits: Limits,
     n_best: int | None = None,
-    patience: float | None = 1.0,
+    patience: float = 1.0,
 ) -> list[list[Hypothesis]]:
     """The translations of each sentence, best first, at most as many as the chooser is wide.
 
@@ -60,8 +60,8 @@ def search(
 
     - as soon as no live hypothesis can still be among the `n_best`: the n-th finished score is at least what the likeliest
       live one would have if all its further pieces were certain and its length the most favourable (`Scoring.bound`);
-    - when `patience` times as many hypotheses as the chooser is wide have finished (Kasai et al. 2022, section 3: 1 is
-      what fairseq does, None, never, is beam search as it is defined);
+    - when `patience` times as many hypotheses as the chooser is wide have finished (Kasai et al. 2022: 1 is what fairseq
+      does; inf: never);
     - at its maximum length, where every hypothesis must end.
 
     Args:
@@ -81,7 +81,7 @@ def search(
     state = model.start(memory)
     live, finished = _Live.start(src), _Finished.start(src, chooser.width)
     asked = chooser.width if n_best is None else min(n_best, chooser.width)
-    enough = torch.inf if patience is None else patience * chooser.width
+    enough = patience * chooser.width
     numbers = list(range(len(src)))  # of the sentences still searched
     results: list[list[Hypothesis]] = [[] for _ in numbers]
     for length in count(1):  # of the translations that end now, EOS counted
@@ -116,7 +116,8 @@ def _chosen(model: Seq2Seq, features: Tensor, totals: Tensor, length: int, choos
     Some sentences at a time: log p of every piece, (…, K, V), is by far the largest tensor of a step, and so it takes no more
     memory the wider the beam is.
     """
-    size = max(1, ROWS[features.device.type != "cpu"] // features.size(1))
+    at_once = AT_ONCE_ON_CPU if features.device.type == "cpu" else AT_ONCE_ON_GPU
+    size = max(1, at_once // features.size(1))
     found = []
     for start in range(0, len(features), size):
         some = slice(start, start + size)

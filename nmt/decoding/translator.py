@@ -72,6 +72,9 @@ class Translator:
         settings: how to search.
         device: where the model is.
 
+    Attributes:
+        origin: run, checkpoint and weights of each model, where they were loaded from runs.
+
     Raises:
         UserError: if the settings ask for what the model has not, or let longer sentences come than it can take.
     """
@@ -82,6 +85,7 @@ class Translator:
         self.tokenizer = tokenizer
         self.settings = settings
         self.device = device
+        self.origin: list[dict[str, str]] = []
 
     @classmethod
     def load(
@@ -139,32 +143,39 @@ class Translator:
         Raises:
             UserError: if there are not as many targets as sentences.
         """
-        if len(sentences) != len(targets):
-            raise UserError(f"there are {len(sentences):,} sources but {len(targets):,} translations")
-        limit = self.model.longest_target()
-        most = max(map(len, targets), default=0) if limit is None else limit.pieces - 1
-        sources, cut = self._sources(sentences)
-        found = self.engine.score(sources, [target[:most] for target in targets])
-        return [Scored(one, cut[n] or len(targets[n]) > most) for n, one in enumerate(found)]
+        sources, targets, cut = self._pairs(sentences, targets)
+        return [Scored(*scored) for scored in zip(self.engine.score(sources, targets), cut, strict=True)]
 
     def align(self, sentences: Sequence[str], targets: Sequence[Ids]) -> list[list[Link]]:
         """For each word of given translations the source word that it looked at most, as (source, target) counted from 0.
 
         By the mean of the model's layers and heads under forced decoding; no link where most goes to the end of the source.
 
+        What is too long is cut, as in `score`.
+
         Raises:
-            UserError: if the model has no attention to the source.
+            UserError: if the model has no attention to the source, or there are not as many targets as sentences.
         """
         if not self.model.cross_attention():
             raise UserError("a word alignment needs attention to the source, which this model has not")
+        sources, targets, _ = self._pairs(sentences, targets)
         words = [words_of(self.tokenizer.pieces(target, "tgt")) for target in targets]
-        return [links(weights, tgt) for weights, tgt in zip(self._looked_at(sentences, targets), words, strict=True)]
+        return [links(weights, tgt) for weights, tgt in zip(self._looked_at(sources, targets), words, strict=True)]
 
-    def _looked_at(self, sentences: Sequence[str], targets: Sequence[Ids]) -> list[Tensor]:
+    def _looked_at(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[Tensor]:
         """How much each piece of given translations looked at each source word and, last, at the end: (T, words + 1)."""
-        sources, _ = self._sources(sentences)
         words = [words_of(self.tokenizer.pieces(source, "src")) for source in sources]
         return [by_word(rows, of) for rows, of in zip(self.engine.attention(sources, targets), words, strict=True)]
+
+    def _pairs(self, sentences: Sequence[str], targets: Sequence[Ids]) -> tuple[list[list[int]], list[Ids], list[bool]]:
+        """The pieces of sentences and of their translations, and in which pairs one had to be cut."""
+        if len(sentences) != len(targets):
+            raise UserError(f"there are {len(sentences):,} sources but {len(targets):,} translations")
+        limit = self.model.longest_target()
+        most = max(map(len, targets), default=0) if limit is None else limit.pieces - 1
+        sources, cut = self._sources(sentences)
+        too_long = [cut[n] or len(target) > most for n, target in enumerate(targets)]
+        return sources, [target[:most] for target in targets], too_long
 
     def _sources(self, sentences: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
         """The pieces of sentences, and which of them had to be cut."""
@@ -196,7 +207,7 @@ class Translator:
         if self.settings.replace_unknown:
             places = [(n, k) for n, hypotheses in enumerate(found) for k, h in enumerate(hypotheses) if UNK in h.ids]
             targets = [found[n][k].ids for n, k in places]
-            looked_at = self._looked_at([sentences[n] for n, _ in places], targets)
+            looked_at = self._looked_at(self._sources([sentences[n] for n, _ in places])[0], targets)
             for (n, k), ids, weights in zip(places, targets, looked_at, strict=True):
                 words = source_words(self.tokenizer.surfaces(sentences[n], "src"))
                 unknown = [words[int(row.argmax())] for row, piece in zip(weights[:, :-1], ids, strict=True) if piece == UNK]

@@ -9,6 +9,9 @@ import torch
 Result = TypeVar("Result")
 
 
+PIECES = 2**15
+"""Most pieces of a batch, padding counted, of more than one sentence."""
+
 WORKERS = 8
 """Most batches at once: of more, each would wait for the others' Python."""
 
@@ -18,15 +21,20 @@ def in_batches(
 ) -> list[Result]:
     """The results of `work` for the sentences 0, 1, …, in order: called with the numbers of up to `size` of like length.
 
-    Long ones come first, so that too little memory shows at once. On a CPU several batches share its cores: a search is
-    many small steps, of which the threads of one batch can share only the largest.
+    Of very long ones there are fewer, no more than `PIECES` pieces. Long ones come first, so that too little memory shows at
+    once. On a CPU several batches share its cores: a search is many small steps, of which the threads of one batch can share
+    only the largest.
     """
     order = sorted(range(len(lengths)), key=lambda n: -lengths[n])
-    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    batches: list[list[int]] = []
+    for n in order:
+        if not batches or len(batches[-1]) >= min(size, PIECES // max(lengths[batches[-1][0]], 1)):
+            batches.append([])
+        batches[-1].append(n)
     threads = torch.get_num_threads()
     workers = min(threads, len(batches), WORKERS) if device.type == "cpu" else 1
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        workers = 1  # FSDP's hooks know no threads
+        workers = 1  # the other cores have processes of their own
     if workers <= 1:
         found = [work(batch) for batch in batches]
     else:

@@ -74,7 +74,9 @@ def comet(
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"COMET's model {checkpoint} cannot be loaded: {reason}") from error
     rows = [{"src": s, "mt": h, "ref": r} for s, h, r in zip(sources, hypotheses, references, strict=True)]
-    found = float(scorer.predict(rows, batch_size=16, gpus=int(device.type == "cuda"), progress_bar=False).system_score)
+    devices = [device.index or 0] if device.type == "cuda" else None
+    predicted = scorer.predict(rows, batch_size=16, gpus=int(device.type == "cuda"), devices=devices, progress_bar=False)
+    found = float(predicted.system_score)
     signature = f"nrefs:1|model:{model}|version:{_version()}"
     return Score(found, signature, f"COMET = {found:.4f}")
 

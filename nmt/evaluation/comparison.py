@@ -9,7 +9,7 @@ from sacrebleu.metrics.bleu import BLEU
 from nmt.evaluation.significance import compare
 
 TRIALS = 10_000
-"""Shuffles of the paired test; no p-value is less than one in so many."""
+"""Shuffles of the paired test; no p-value is less than about one in so many."""
 
 
 @dataclass(frozen=True)

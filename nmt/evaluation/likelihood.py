@@ -23,7 +23,7 @@ class Likelihood:
         tokens: pieces, and one EOS of each sentence.
         words: words between spaces, and one end of each sentence.
         sentences: that were counted.
-        left_out: pairs that were not: a side is too long for the model, so the rest of it has no probability.
+        left_out: pairs that were not: a source is longer than `decode.max_source_length`, or a reference than the model takes.
     """
 
     nats: float

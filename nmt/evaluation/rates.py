@@ -14,13 +14,17 @@ UNTRANSLATED = 0.5
 """A translation shorter than this share of the length to expect leaves something out."""
 
 
+LONGEST = 50
+"""Words that are looked for a second time."""
+
+
 @dataclass(frozen=True)
 class Rates:
     """Shares of sentences, in per cent.
 
     Attributes:
         repetition: in which words stand twice in a row: a word, or several (`a man in a man in a hat`), case aside;
-            punctuation alone does not count. A decoder that loops does this.
+            punctuation and numbers alone do not count. A decoder that loops does this.
         copy: at least half of whose words are words of the source too, punctuation, numbers and case aside (after Ott et al.
             2018); a word of the source counts as often as it is there.
         under_translation: with less than half the characters that the length of the source lets one expect, which are r times
@@ -56,12 +60,13 @@ def words(text: str) -> list[str]:
 
 
 def repeats(text: str) -> bool:
-    """Whether one or several words stand twice in a row."""
+    """Whether one or several words, up to `LONGEST`, stand twice in a row."""
     found = [word.casefold() for word in words(text)]
-    for length in range(1, len(found) // 2 + 1):
-        for start in range(len(found) - 2 * length + 1):
-            again = found[start : start + length]
-            if again == found[start + length : start + 2 * length] and any(map(_has_letter, again)):
+    for length in range(1, min(len(found) // 2, LONGEST) + 1):
+        alike = 0  # words up to here that equal the one so many before
+        for place in range(length, len(found)):
+            alike = alike + 1 if found[place] == found[place - length] else 0
+            if alike >= length and any(map(_has_letter, found[place - length + 1 : place + 1])):
                 return True
     return False
 

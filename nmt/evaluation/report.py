@@ -49,5 +49,5 @@ def write_evaluation(
         picture.savefig(directory / PICTURE, dpi=120)
     content = as_json(scores) | dict(more or {})
     scratch = directory / f".{SCORES}"
-    scratch.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    scratch.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     scratch.replace(directory / SCORES)

@@ -112,7 +112,8 @@ def _unpack(dataset: Dataset, archive: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if archive.resolve() != target.resolve():
             shutil.copyfile(archive, target)
-        shutil.unpack_archive(target, folder)
+        if target.name.endswith((".tgz", ".tar.gz", ".zip")):  # the others are texts, as sacreBLEU downloads them
+            shutil.unpack_archive(target, folder)
     except (shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
         raise UserError(f"archive: {archive} cannot be unpacked: {_reason(error)}") from error
 

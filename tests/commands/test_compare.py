@@ -192,14 +192,14 @@ def unevaluated(folder: Path, tokenizer: Tokenizer) -> Run:
 
 def test_a_run_without_an_evaluation_is_evaluated_first(unevaluated: Run, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "a", "new", "threads=1", *QUICK]) == 0
-    assert "new has no translations of test yet: it is evaluated first" in capfd.readouterr().err
+    assert "new has no translations of test yet: it is translated first" in capfd.readouterr().err
     folder = unevaluated.directory / "evaluation" / "test"
     stored = json.loads((folder / "scores.json").read_text(encoding="utf-8"))["bleu"]["score"]
     data = json.loads(Path("comparisons/a+new/test/compare.json").read_text(encoding="utf-8"))
     assert data["metrics"]["bleu"]["systems"]["new"]["score"] == stored
     assert (folder / "references.txt").read_bytes() == Path("a/evaluation/test/references.txt").read_bytes()
     assert main(["compare", "a", "new", "threads=1", *QUICK]) == 0
-    assert "evaluated first" not in capfd.readouterr().err
+    assert "translated first" not in capfd.readouterr().err
 
 
 def test_what_keeps_a_run_from_being_evaluated_is_said(unevaluated: Run, capfd: pytest.CaptureFixture[str]) -> None:

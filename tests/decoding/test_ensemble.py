@@ -56,7 +56,7 @@ def test_one_member_is_the_member(members: list[Seq2Seq]) -> None:
     assert [[h.ids for h in row] for row in alone] == [[h.ids for h in row] for row in wrapped]
 
 
-def test_its_attention_is_the_mean_of_the_members_that_have_some(members: list[Seq2Seq]) -> None:
+def test_its_attention_is_the_mean_over_the_layers_of_all_members(members: list[Seq2Seq]) -> None:
     ensemble = Ensemble(members).eval()
     memory = ensemble.encode(SRC, MASK)
     covering = Covering(ensemble)

@@ -355,7 +355,7 @@ def sampled(model: Seq2Seq, rows: list[int], samples: int = 6, **options: float)
     uniforms = uniforms_of([src[n].tolist() for n in rows], seed=1, samples=samples, steps=10)
     chooser = Sample(uniforms, **options)  # type: ignore[arg-type]
     limits = Limits.make(MAX_LENGTHS[rows])
-    return search(model, src[rows], mask[rows], chooser=chooser, scoring=Scoring("none"), limits=limits, patience=None)
+    return search(model, src[rows], mask[rows], chooser=chooser, scoring=Scoring("none"), limits=limits, patience=torch.inf)
 
 
 def test_samples_are_whole_and_do_not_depend_on_company(model: Seq2Seq) -> None:
@@ -407,3 +407,17 @@ def test_coverage_prefers_what_has_looked_at_more_of_the_source(model: Seq2Seq) 
         penalties = [5.0 * float(x[: LENGTHS[n] - 1].clamp(max=1).log().sum()) for x in sums]
         expected = [h.log_prob / (len(h.ids) + 1) + penalty for h, penalty in zip(found[n], penalties, strict=True)]
         assert [h.score for h in found[n]] == pytest.approx(expected, rel=1e-8)
+
+
+def test_stopping_early_is_safe_with_coverage_too(model: Seq2Seq, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not model.cross_attention():
+        pytest.skip("no attention")
+    src, mask = sentences()
+    options: dict[str, Any] = {"scoring": Scoring("wu", 0.6, 0.3), "limits": Limits.make(MAX_LENGTHS), "n_best": 1}
+
+    def best() -> list[Hypothesis]:
+        return [row[0] for row in search(Covering(model), src, mask, chooser=Beam(3), patience=torch.inf, **options)]
+
+    early = best()
+    monkeypatch.setattr(Scoring, "bound", lambda self, totals, longest: torch.full_like(totals, torch.inf))
+    assert [h.ids for h in early] == [h.ids for h in best()]

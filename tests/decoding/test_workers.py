@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from nmt.decoding.workers import in_batches
+from nmt.decoding.workers import PIECES, in_batches
 
 CPU = torch.device("cpu")
 
@@ -66,3 +66,17 @@ def test_an_error_in_a_batch_comes_out() -> None:
     with pytest.raises(KeyError, match="three"):
         in_batches(work, [1] * 8, size=2, device=CPU)
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_very_long_sentences_do_not_pad_many_others() -> None:
+    batches: list[list[int]] = []
+
+    def work(batch: list[int]) -> list[int]:
+        batches.append(batch)
+        return batch
+
+    torch.set_num_threads(1)
+    lengths = [1, PIECES // 3, 2 * PIECES, 1, 1]
+    assert in_batches(work, lengths, size=64, device=CPU) == [0, 1, 2, 3, 4]
+    assert batches == [[2], [1, 0, 3], [4]]

@@ -18,7 +18,9 @@ CPU = torch.device("cpu")
 class Model:
     """Its score of a sentence is the number of words that the translation shares with the reference."""
 
-    def predict(self, rows: list[dict[str, str]], *, batch_size: int, gpus: int, progress_bar: bool) -> SimpleNamespace:
+    def predict(
+        self, rows: list[dict[str, str]], *, batch_size: int, gpus: int, devices: list[int] | None, progress_bar: bool
+    ) -> SimpleNamespace:
         assert gpus == 0
         assert all(set(row) == {"src", "mt", "ref"} for row in rows)
         scores = [len({*row["mt"].split()} & {*row["ref"].split()}) for row in rows]

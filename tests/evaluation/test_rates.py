@@ -49,3 +49,9 @@ def test_rates_are_shares_of_sentences_in_per_cent() -> None:
     targets = ["a dog a dog", "ein Kind", "a cat", "a house"]
     references = ["a dog", "a child", "a cat", "a house"]
     assert rates(sources, targets, references) == Rates(repetition=25, copy=25, under_translation=0)
+
+
+def test_a_long_line_is_looked_through_quickly() -> None:
+    different = " ".join(f"w{number}" for number in range(5_000))
+    assert not repeats(different)
+    assert repeats(f"{different} and so on and so on")
