@@ -56,6 +56,10 @@ def check_settings(config: Any) -> None:
     check_decode_settings(config["decode"])
 
 
+MOST = 1_000_000
+"""What no number of pieces, hypotheses or sentences of a search exceeds."""
+
+
 def check_decode_settings(decode: Any) -> None:
     """Raise `UserError` for a search that cannot run; a null is not looked at."""
     choices = {"search": ("beam", "sample", "mbr"), "length_rule": ("average", "wu", "none"), "utility": ("chrf", "bleu")}
@@ -66,6 +70,9 @@ def check_decode_settings(decode: Any) -> None:
     for key, least in (at_least | {"min_length": 0, "length_offset": 0, "top_k": 0, "seed": 0}).items():
         if (value := decode[key]) is not None and value < least:
             raise UserError(f"decode.{key} must be at least {least}, but is {value}")
+    for key in ("beam", "n_best", "samples", "top_k", "min_length", "max_length", "length_offset", "batch_size"):
+        if (value := decode[key]) is not None and value > MOST:
+            raise UserError(f"decode.{key} must be at most {MOST:,}, but is {value}")
     for key in ("length_penalty", "coverage_penalty", "length_ratio"):
         if (value := decode[key]) is not None and not 0 <= value <= 100:
             raise UserError(f"decode.{key} must be from 0 to 100, but is {value}")

@@ -103,6 +103,8 @@ def _named(command: str, arguments: list[str]) -> list[str]:
         is_file = command == "compare" and os.path.isfile(argument)  # noqa: PTH113
         is_run = not is_value and (is_folder or is_file or not OVERRIDE.match(argument))
         (runs if is_run else rest).append(argument)
+    if runs and (typed := [argument for argument in rest if argument.startswith("run=")]):
+        raise UserError(f"{typed[0]} and {runs[0]} both name a run: give one of them, or several directories")
     several = command in ("compare", "report")
     if not several:  # any key of the run's corpus may be changed; Hydra knows none of them here
         rest = [f"+{argument}" if argument.startswith("data.") else argument for argument in rest]
@@ -127,7 +129,8 @@ def _quoted(argument: str, *, sweeping: bool = False) -> str:
     if not equals or several or not (is_path or key in TEXT_KEYS):
         return argument
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
-    escaped = re.sub(r"(\\+)$", r"\1\1", escaped).replace("${", r"\${")
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+    escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", escaped)  # no interpolation, whatever stands before it
     return f"{key}='{escaped}'"
 
 
@@ -155,6 +158,11 @@ def _run(command: str, overrides: list[str]) -> int:
         if asked == "1":
             raise
         return _fail(command, _one_line(command, overrides, error))
+    except ValueError as error:
+        if asked == "1" or "Config group override" not in str(error):
+            raise
+        empty = next((override for override in overrides if override.endswith("=null")), "an override")
+        return _fail(command, f"{empty}: a choice of configs needs a name; leave it out for the default")
     except SystemExit as end:
         return int(end.code or 0)
     finally:

@@ -18,6 +18,13 @@ BESIDE_A_BAR = {"beside_a_bar": False}
 """For `log.info(…, extra=…)`: a line that the console needs only where it cannot show a progress bar."""
 
 
+class Output(Console):
+    """What a command prints; whoever reads it may have read enough, which is for the command line to see."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class _ToConsole(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "beside_a_bar", True) or not console.is_interactive:

@@ -43,11 +43,12 @@ def use_threads(count: int | None) -> None:
     # oneDNN keeps the code that it makes for each shape; sentences come in so many that 1,024, its default, are a gigabyte
     for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
         os.environ.setdefault(cache, "64")
-    if count is not None and count < 1:
-        raise UserError(f"threads must be at least 1, or null for torch's choice, but is {count}")
+    if count is not None and not 1 <= count <= MOST_THREADS:
+        raise UserError(f"threads must be from 1 to {MOST_THREADS}, or null for torch's choice, but is {count}")
     torch.set_num_threads(count or _THREADS)
 
 
+MOST_THREADS = 4096
 _THREADS = torch.get_num_threads()
 """torch's own choice, for the runs of a sweep come one after the other in one process."""
 

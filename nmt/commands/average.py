@@ -5,12 +5,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from nmt.checks import check_decode_settings
 from nmt.commands.evaluate import only_split
 from nmt.components import build_corpus
+from nmt.console import Output
 from nmt.data.corpus import read_split
 from nmt.decoding.loading import load_translator
 from nmt.errors import UserError
@@ -84,7 +84,7 @@ def _report(run: Run, scores: dict[str, dict[str, Score]], averaged: list[int]) 
     for name, found in scores.items():
         figures = [f"{found[metric].score:.2f}" for metric in ("bleu", "chrf")]
         table.add_row(name, ", ".join(map(str, updates[name])), *figures)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Output(highlight=False, soft_wrap=True)
     console.print(table)
     for metric in ("bleu", "chrf"):
         console.print(scores[AVERAGED][metric].signature, markup=False)

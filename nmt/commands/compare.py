@@ -5,10 +5,9 @@ import json
 import logging
 from pathlib import Path
 
-from rich.console import Console
-
 from nmt.commands.evaluate import evaluate_split, only_split
 from nmt.components import build_corpus
+from nmt.console import Output
 from nmt.decoding.loading import load_translator
 from nmt.errors import UserError
 from nmt.evaluation.differences import largest_differences
@@ -44,8 +43,8 @@ def main(config: Config) -> None:
     files = {system.name: str(system.hypotheses.file) for system in systems}
     findings = Findings(files, len(texts.references[0]), comparisons, samples, _examples(hypotheses, texts, config["examples"]))
     _write(output, findings)
-    console = Console(highlight=False)
-    show(findings, console if console.is_terminal else Console(highlight=False, width=1000))  # a file has lines of any length
+    console = Output(highlight=False)
+    show(findings, console if console.is_terminal else Output(highlight=False, width=1000))  # a file has lines of any length
     log.info(f"the same as a page: {output / 'compare.html'}; as data: {output / 'compare.json'}")
 
 

@@ -1,18 +1,18 @@
 """`nmt evaluate`: translate a text, score the translations, and say where the score comes from."""
 
+import hashlib
 import logging
 import math
 import os
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from nmt.commands.opening import open_translator, runs_of
 from nmt.components import build_corpus
+from nmt.console import Output
 from nmt.data.corpus import Corpus, read_split
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
@@ -113,8 +113,22 @@ def _texts(run: Run, config: Config) -> Texts:
         raise UserError(
             f"split must be dev or test, but is {split!r}; any other text: input=FILE reference=FILE, or testset=NAME"
         )
-    sources, references = read_split(build_corpus(only_split(split, data)), split)
-    return Texts(split, f"split={split}", sources, [references])
+    corpus = build_corpus(only_split(split, data))
+    sources, references = read_split(corpus, split)
+    texts = Texts(split, f"split={split}", sources, [references])
+    if not config["data"] or _fingerprint(run, split) == corpus.fingerprint(split):
+        return texts
+    changes = " ".join(f"data.{key}={value}" for key, value in config["data"].items())
+    log.warning(f"this is not the text that the run calls {split}: {changes}")
+    return replace(texts, name=f"{split}-{hashlib.sha256(changes.encode()).hexdigest()[:8]}", what=f"{texts.what} {changes}")
+
+
+def _fingerprint(run: Run, split: str) -> str | None:
+    """That of the run's own text, or None where the run does not say."""
+    try:
+        return dict(read_corpus(run.directory)["fingerprints"]).get(split)
+    except UserError:
+        return None
 
 
 def _paths(value: Any) -> list[Path]:
@@ -208,8 +222,8 @@ def _print(texts: Texts, scores: dict[str, Score], loss: Likelihood | None, part
     for value in scores.values():
         print(f"{value.text}\n{value.signature}")
     shown = [*([loss_table(loss)] if loss else []), *(tables(parts) if parts else [])]
-    wide = Console(width=1000)
-    console = Console(highlight=False, width=max([80, *(wide.measure(table).maximum for table in shown)]))
+    wide = Output(width=1000)
+    console = Output(highlight=False, width=max([80, *(wide.measure(table).maximum for table in shown)]))
     several = f", {len(texts.references)} references" if len(texts.references) > 1 else ""
     print(f"{texts.what}: {len(texts.sources):,} sentences{several}", flush=True)
     for table in shown:

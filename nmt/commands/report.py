@@ -5,8 +5,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
+from nmt.console import Output
 from nmt.data.files import read_lines
 from nmt.errors import UserError
 from nmt.evaluation.comparison import Figure, Row, Translations, significance
@@ -29,7 +28,7 @@ def main(config: Config) -> None:
     notes += [f"left out: {again} repeats the settings and the seed of {first}" for first, again in found.repeated]
     if rows:
         table = for_terminal(rows)
-        Console(highlight=False, width=Console(width=1000).measure(table).maximum).print(table)
+        Output(highlight=False, width=Output(width=1000).measure(table).maximum).print(table)
         output = config["output"] or (folders[0] if len(folders) == 1 and not (folders[0] / "config.yaml").exists() else None)
         if output is None:
             log.info("output=FOLDER leaves it there as table.md, table.csv and plot.png")

@@ -130,18 +130,15 @@ class Sample(Chooser):
         B, K, V = log_probs.shape
         parents = torch.arange(self.width, device=log_probs.device).clamp(max=K - 1).expand(B, -1)  # first, all have one
         probabilities = (log_probs.double() / self.temperature).softmax(-1)
-        order = None
         if self.top_k is not None or self.top_p is not None:
-            probabilities, order = probabilities.sort(dim=-1, descending=True, stable=True)
-            keep = probabilities.cumsum(-1) - probabilities < (1.0 if self.top_p is None else self.top_p)
+            ranked, order = probabilities.sort(dim=-1, descending=True, stable=True)
+            keep = ranked.cumsum(-1) - ranked < (1.0 if self.top_p is None else self.top_p)
             keep &= torch.arange(V, device=log_probs.device) < (V if self.top_k is None else self.top_k)
-            probabilities = probabilities * keep
+            # back in the order of the pieces: by rank, rounding would decide which of two alike a number draws
+            probabilities = probabilities * torch.zeros_like(keep).scatter(-1, order, keep)
         sums = probabilities.cumsum(-1).gather(1, parents.unsqueeze(2).expand(-1, -1, V))  # (B, W, V)
         drawn = self.uniforms[:, :, length - 1, None] * sums[..., -1:]
-        ids = torch.searchsorted(sums, drawn, right=True).clamp(max=V - 1)  # (B, W, 1)
-        if order is not None:
-            ids = order.gather(1, parents.unsqueeze(2).expand(-1, -1, V)).gather(2, ids)
-        ids = ids.squeeze(2)
+        ids = torch.searchsorted(sums, drawn, right=True).clamp(max=V - 1).squeeze(2)  # (B, W)
         chosen = log_probs.flatten(1).gather(1, parents * V + ids)
         return Candidates(totals.gather(1, parents) + chosen, parents, ids)
 

@@ -61,7 +61,7 @@ def search(
     - as soon as no live hypothesis can still be among the `n_best`: the n-th finished score is at least what the likeliest
       live one would have if all its further pieces were certain and its length the most favourable (`Scoring.bound`);
     - when `patience` times as many hypotheses as the chooser is wide have finished (Kasai et al. 2022: 1 is what fairseq
-      does; inf: never);
+      does; inf: never), and at least `n_best`;
     - at its maximum length, where every hypothesis must end.
 
     Args:
@@ -81,7 +81,7 @@ def search(
     state = model.start(memory)
     live, finished = _Live.start(src), _Finished.start(src, chooser.width)
     asked = chooser.width if n_best is None else min(n_best, chooser.width)
-    enough = patience * chooser.width
+    enough = max(patience * chooser.width, asked)
     numbers = list(range(len(src)))  # of the sentences still searched
     results: list[list[Hypothesis]] = [[] for _ in numbers]
     for length in count(1):  # of the translations that end now, EOS counted

@@ -1,6 +1,6 @@
 """From text to text: pieces, search or forced decoding, and words again, in the order of the sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from nmt.decoding.search import Hypothesis
 from nmt.decoding.words import Link, by_word, links, source_words, words_of
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
-from nmt.vocabulary import UNK
+from nmt.vocabulary import BOS, EOS, PAD, UNK
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,7 @@ class Translator:
         Raises:
             UserError: if there are not as many prefixes, or the model has no pieces for one.
         """
+        sentences = listed("sentences", sentences)
         begun = self._prefixes(sentences, prefixes)
         sources, cut = self._sources(sentences)
         filled = [n for n, ids in enumerate(sources) if ids]
@@ -135,7 +136,7 @@ class Translator:
 
     def score(self, sentences: Sequence[str], targets: Sequence[str]) -> list[Scored]:
         """What the model thinks of given translations, in order, cut into pieces as in training."""
-        return self.score_pieces(sentences, self.tokenizer.encode(targets, "tgt"))
+        return self.score_pieces(sentences, self.tokenizer.encode(listed("targets", targets), "tgt"))
 
     def score_pieces(self, sentences: Sequence[str], targets: Sequence[Ids]) -> list[Scored]:
         """The same of given pieces, EOS not among them: of what a search found, what it reported.
@@ -169,8 +170,14 @@ class Translator:
 
     def _pairs(self, sentences: Sequence[str], targets: Sequence[Ids]) -> tuple[list[list[int]], list[Ids], list[bool]]:
         """The pieces of sentences and of their translations, and in which pairs one had to be cut."""
+        sentences = listed("sentences", sentences)
         if len(sentences) != len(targets):
             raise UserError(f"there are {len(sentences):,} sources but {len(targets):,} translations")
+        for number, target in enumerate(targets, start=1):
+            if odd := [piece for piece in target if not 0 <= piece < self.tokenizer.tgt_size or piece in (PAD, BOS, EOS)]:
+                raise UserError(
+                    f"translation {number} holds {odd[0]}, which is no piece of text (there are {self.tokenizer.tgt_size:,})"
+                )
         limit = self.model.longest_target()
         most = max(map(len, targets), default=0) if limit is None else limit.pieces - 1
         sources, cut = self._sources(sentences)
@@ -179,8 +186,6 @@ class Translator:
 
     def _sources(self, sentences: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
         """The pieces of sentences, and which of them had to be cut."""
-        if isinstance(sentences, str):
-            raise UserError(f"sentences must be a list of texts, but there is one text: give [{sentences[:40]!r}]")
         limit = self.settings.max_source_length
         encoded = self.tokenizer.encode(sentences, "src")
         return [ids[:limit] for ids in encoded], [len(ids) > limit for ids in encoded]
@@ -188,6 +193,7 @@ class Translator:
     def _prefixes(self, sentences: Sequence[str], prefixes: Sequence[str] | None) -> list[list[int]]:
         if prefixes is None:
             return [[] for _ in sentences]
+        prefixes = listed("prefixes", prefixes)
         if len(prefixes) != len(sentences):
             raise UserError(f"there are {len(sentences):,} sentences but {len(prefixes):,} prefixes")
         encoded = self.tokenizer.encode(prefixes, "tgt")
@@ -213,3 +219,10 @@ class Translator:
                 unknown = [words[int(row.argmax())] for row, piece in zip(weights[:, :-1], ids, strict=True) if piece == UNK]
                 texts[n][k] = self.tokenizer.decode(ids, unknown=unknown)
         return texts
+
+
+def listed(name: str, texts: Iterable[str]) -> list[str]:
+    """Texts as a list; raises `UserError` for a single one, which is not meant as its characters."""
+    if isinstance(texts, str):
+        raise UserError(f"{name} must be a list of texts, but there is one text: give [{texts[:40]!r}]")
+    return list(texts)

@@ -10,11 +10,18 @@ Link = tuple[int, int]
 
 
 def words_of(pieces: Sequence[str]) -> list[int]:
-    """The number, from 0, of the word that each piece belongs to: ▁, SentencePiece's mark of a space, begins one."""
+    """The number, from 0, of the word that each piece belongs to: ▁, SentencePiece's mark of a space, begins one.
+
+    What has nothing but such marks is no word: it belongs to the word after it, or at the end to the one before.
+    """
     numbers: list[int] = []
+    number, filled = 0, False  # whether the word has more than marks so far
     for piece in pieces:
-        numbers.append(numbers[-1] + piece.startswith("▁") if numbers else 0)
-    return numbers
+        if piece.startswith("▁") and filled:
+            number, filled = number + 1, False
+        filled = filled or bool(piece.strip("▁"))
+        numbers.append(number)
+    return numbers if filled or not number else [min(n, number - 1) for n in numbers]
 
 
 def source_words(surfaces: Sequence[tuple[str, str]]) -> list[str]:

@@ -6,6 +6,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nmt.console import Output
 from nmt.evaluation.differences import KEPT, RIGHT, WRONG, Example, Marked
 from nmt.evaluation.findings import CONTROLS, Findings
 
@@ -72,7 +73,7 @@ def show(findings: Findings, console: Console) -> None:
         right, wrong = Text("so", STYLES[RIGHT]), Text("so", STYLES[WRONG])
         console.print(Text.assemble("Words that differ and are in the reference look ", right, ", others ", wrong, ".\n"))
     drawn = table(findings)
-    Console(file=console.file, highlight=False, width=Console(width=1000).measure(drawn).maximum).print(drawn)
+    Output(file=console.file, highlight=False, width=Output(width=1000).measure(drawn).maximum).print(drawn)
     for lines in (findings.verdicts(), findings.notes(), findings.signatures()):
         console.print()
         for line in lines:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nmt.data.files import read_lines
 from nmt.errors import UserError
+from nmt.evaluation.report import SCORES
 
 FILES = ("sources", "references", "hypotheses")
 """What an evaluation leaves, each with the ending .txt."""
@@ -58,8 +59,9 @@ class System:
 
 
 def is_evaluated(run: Path, split: str) -> bool:
-    """Whether a run has the texts of an evaluation."""
-    return all((run / "evaluation" / split / f"{name}.txt").is_file() for name in FILES)
+    """Whether a run has a finished evaluation: scores.json is what comes last."""
+    folder = run / "evaluation" / split
+    return (folder / SCORES).is_file() and all((folder / f"{name}.txt").is_file() for name in FILES)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ def evaluation(run: str, hypotheses: list[str], split: str = "test", references:
     write(folder / "sources.txt", SOURCES)
     write(folder / "references.txt", references or REFERENCES)
     write(folder / "hypotheses.txt", hypotheses)
+    write(folder / "scores.json", ["{}"])
 
 
 @pytest.fixture(autouse=True)

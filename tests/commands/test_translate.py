@@ -16,6 +16,7 @@ import pytest
 from nmt.commands import streams
 from nmt.commands.streams import chunks_in, json_line, output_to
 from nmt.decoding.translator import Translator
+from nmt.errors import UserError
 
 MakeRun = Callable[..., Path]
 
@@ -341,3 +342,36 @@ def test_whoever_stops_reading_ends_the_command_without_a_word(make_run: MakeRun
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(60) == 141
+
+
+@pytest.mark.parametrize("text", [r"\${oc.env:HOME}", "${oc.env:HOME}", r"a \\${b} \' c", "\\"])
+def test_no_text_is_an_interpolation(nmt: Any, make_run: MakeRun, text: str) -> None:
+    done = nmt("translate", make_run("transformer_tiny"), f"text={text}", "format=json")
+    assert json.loads(done.out)["source"] == text
+
+
+def test_two_names_of_a_run_are_refused(nmt: Any, make_run: MakeRun) -> None:
+    run = make_run("transformer_tiny")
+    done = nmt("translate", run, f"run={run}", "text=Hund")
+    assert done.status == 2
+    assert "both name a run" in done.err
+
+
+def test_samples_do_not_depend_on_their_batch(make_run: MakeRun) -> None:
+    translator = Translator.load(make_run("bahdanau_tiny"))
+    sentences = ["der Hund", "das Kind sieht den Ball .", "die Katze", "der Hund hört die Katze im Garten ."] * 8
+    for settings in ({}, {"top_p": 0.8}, {"top_k": 9}):
+        drawing = translator.having(search="sample", n_best=3, **settings)
+        found = [[t.texts for t in drawing.having(batch_size=size).search(sentences)] for size in (1, 7, 64)]
+        assert found[0] == found[1] == found[2]
+
+
+def test_iterators_are_texts_and_a_text_is_no_list(make_run: MakeRun) -> None:
+    translator = Translator.load(make_run("transformer_tiny"))
+    assert translator.translate(iter(["der Hund", "das Kind"])) == translator.translate(["der Hund", "das Kind"])
+    with pytest.raises(UserError, match="targets must be a list"):
+        translator.score(["der", "die"], "ab")
+    with pytest.raises(UserError, match="prefixes must be a list"):
+        translator.search(["der", "die"], "ab")
+    with pytest.raises(UserError, match="translation 1 holds 0"):
+        translator.score_pieces(["der"], [[0]])

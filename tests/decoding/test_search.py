@@ -307,7 +307,8 @@ def test_stopping_early_changes_nothing_among_the_best(
         assert steps[True] < steps[False]
 
 
-def test_patience_is_a_multiple_of_the_beam() -> None:
+def test_patience_is_a_multiple_of_the_beam(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scoring, "bound", lambda self, totals, longest: torch.full_like(totals, torch.inf))  # never safe
     model = toy(6)
     model.table[:, :, EOS] = 5.0
     model.table[:, :, A] = 4.0
@@ -316,7 +317,7 @@ def test_patience_is_a_multiple_of_the_beam() -> None:
     for patience in (0.5, 1.0, 2.0):
         model.rows.clear()
         options = {"chooser": Beam(2), "scoring": Scoring(), "limits": Limits.make(torch.tensor([6])), "patience": patience}
-        search(model, torch.tensor([[0]]), mask, **options)
+        search(model, torch.tensor([[0]]), mask, n_best=1, **options)
         steps.append(len(model.rows))
     assert steps == [1, 2, 4]  # an end is among the best two at every step
 

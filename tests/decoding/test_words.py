@@ -32,3 +32,8 @@ def test_a_word_goes_with_what_its_pieces_looked_at_most_and_with_nothing_if_tha
     assert links(weights, [0, 0, 1, 2]) == [(1, 0), (1, 1)]
     assert links(weights[:1], [0]) == [(0, 0)]
     assert links(weights[:0], []) == []
+
+
+def test_spaces_alone_are_no_words() -> None:
+    assert words_of(["▁", "▁a", "b", "▁", "▁", "c", "▁"]) == [0, 0, 0, 1, 1, 1, 1]
+    assert words_of(["▁", "▁"]) == [0, 0]
