@@ -15,7 +15,7 @@ from nmt.config import config_directory
 
 pytestmark = pytest.mark.integration
 MODELS = sorted(path.stem for path in (config_directory() / "model").glob("*.yaml"))
-QUICK = {"bahdanau_tiny", "luong_tiny", "encdec_tiny", "transformer_tiny"}
+QUICK = {"luong_tiny", "encdec_tiny", "transformer_tiny"}
 GOOD = 60.0
 WITHOUT_ATTENTION = {"encdec": 2.0, "cho": 4.0}
 """What is asked of models without attention, by the beginning of their names."""

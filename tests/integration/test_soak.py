@@ -17,7 +17,7 @@ def soak(model: str, faults: int, updates: int) -> "subprocess.CompletedProcess[
     return subprocess.run([sys.executable, str(SOAK), "--models", model, *sizes], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("model", ["bahdanau", "luong", "transformer"])
+@pytest.mark.parametrize("model", [pytest.param("bahdanau", marks=pytest.mark.slow), "luong", "transformer"])
 def test_a_training_that_meets_faults_ends_in_the_bits_of_one_that_was_left_alone(model: str) -> None:
     done = soak(model, faults=4, updates=60)  # kinds and moments are drawn anew every time: any must do
     assert done.returncode == 0, done.stderr

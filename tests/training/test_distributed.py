@@ -70,7 +70,7 @@ def train(processes: int, run: Path, updates: int, *more: str) -> "subprocess.Co
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+@pytest.mark.parametrize("parallel", [pytest.param("ddp", marks=pytest.mark.slow), "fsdp"])
 def test_a_run_of_two_processes_continues_with_one_and_then_with_four(tmp_path: Path, parallel: str) -> None:
     # Not Adam, which would make updates of the rounding errors that key biases have for a gradient
     rate = ["schedule=constant", "optimizer=sgd", "optimizer.lr=0.3", "optimizer.momentum=0.9", "optimizer.fused=false"]
