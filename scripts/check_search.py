@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nmt.data.files import read_lines
 from nmt.decoding.search import Hypothesis
 from nmt.decoding.translator import Translator
+from nmt.decoding.wrapped import Wrapped
 from nmt.models.seq2seq import Memory, Seq2Seq, State
 from nmt.vocabulary import PAD
 
@@ -98,33 +99,6 @@ def properties(translator: Translator, sentences: Sequence[str], found: Found) -
 
 def altered(translator: Translator, wrapper: Callable[[Seq2Seq], Seq2Seq]) -> Translator:
     return Translator(wrapper(translator.model).eval(), translator.tokenizer, translator.settings, translator.device)
-
-
-class Wrapped(Seq2Seq):
-    """Another model's verbs, as they are."""
-
-    def __init__(self, model: Seq2Seq) -> None:
-        super().__init__()
-        self.model = model
-
-    def encode(self, src: Tensor, src_mask: Tensor) -> Memory:
-        return self.model.encode(src, src_mask)
-
-    def forward(self, src: Tensor, tgt_in: Tensor, src_mask: Tensor) -> Tensor:
-        features: Tensor = self.model(src, tgt_in, src_mask)
-        return features
-
-    def start(self, memory: Memory) -> State:
-        return self.model.start(memory)
-
-    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
-        return self.model.step(tokens, state, memory)
-
-    def project(self, features: Tensor) -> Tensor:
-        return self.model.project(features)
-
-    def cross_attention(self) -> list[nn.Module]:
-        return self.model.cross_attention()
 
 
 class Padded(Wrapped):

@@ -1,13 +1,14 @@
 """A model that remembers in its state what each hypothesis has looked at."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from nmt.decoding.wrapped import Wrapped
 from nmt.explain.record import mean_attention, record_attention
-from nmt.models.seq2seq import Memory, Seq2Seq, State
+from nmt.models.seq2seq import Memory, State
 
 
-class Covering(Seq2Seq):
+class Covering(Wrapped):
     """A model whose state has one more tensor: `coverage`, Σ_j p_ij of the pieces so far, (B, K, S).
 
     Search reorders it with the rest. It is the mean over the model's layers and heads of attention to the source.
@@ -15,20 +16,6 @@ class Covering(Seq2Seq):
     Args:
         model: with attention to the source.
     """
-
-    def __init__(self, model: Seq2Seq) -> None:
-        super().__init__()
-        self.model = model
-
-    def cross_attention(self) -> list[nn.Module]:
-        return self.model.cross_attention()
-
-    def encode(self, src: Tensor, src_mask: Tensor) -> Memory:
-        return self.model.encode(src, src_mask)
-
-    def forward(self, src: Tensor, tgt_in: Tensor, src_mask: Tensor) -> Tensor:
-        features: Tensor = self.model(src, tgt_in, src_mask)
-        return features
 
     def start(self, memory: Memory) -> State:
         mask = memory["mask"].unsqueeze(1)  # (B, 1, S)
@@ -41,6 +28,3 @@ class Covering(Seq2Seq):
         attention = mean_attention(self.model, maps)
         assert attention is not None  # whoever asks for coverage has checked that there is attention
         return features, inner | {"coverage": state["coverage"] + attention}
-
-    def project(self, features: Tensor) -> Tensor:
-        return self.model.project(features)
