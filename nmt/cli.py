@@ -100,7 +100,7 @@ def _named(command: str, arguments: list[str]) -> list[str]:
         is_value = argument.startswith("-") or before in TAKES_VALUE
         # A sweep's runs have = in their names
         is_folder = os.path.isdir(argument)  # noqa: PTH112 - Path.is_dir raises at a sentence too long for a path
-        is_file = command == "compare" and os.path.isfile(argument)  # noqa: PTH113
+        is_file = command == "compare" and os.path.isfile(argument)  # noqa: PTH113 - as above
         is_run = not is_value and (is_folder or is_file or not OVERRIDE.match(argument))
         (runs if is_run else rest).append(argument)
     if runs and (typed := [argument for argument in rest if argument.startswith("run=")]):

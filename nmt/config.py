@@ -124,7 +124,7 @@ class TrainConfig:
 
 DecodeOverrides = make_dataclass(
     "DecodeOverrides",
-    [(setting.name, setting.type | None, field(default=None)) for setting in fields(DecodeSettings)],  # type: ignore[operator]
+    [(setting.name, setting.type | None, field(default=None)) for setting in fields(DecodeSettings)],  # type: ignore[operator]  # no string
 )
 """Changes to the search of a run; null keeps what the run was trained with. (A type in here is no string.)"""
 

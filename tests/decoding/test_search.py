@@ -101,14 +101,29 @@ def log_prob(model: Seq2Seq, src: Tensor, src_mask: Tensor, pieces: list[int]) -
     return float(log_probs[0, range(len(pieces) + 1), [*pieces, EOS]].sum())
 
 
-@pytest.fixture(params=sorted(path.stem for path in (config_directory() / "model").glob("*.yaml")))
-def model(request: pytest.FixtureRequest, small_spec: Any, built: Callable[[Any], Seq2Seq], float64: None) -> Seq2Seq:
-    """Each model there is, random, with distributions far from even, so that its searches are worth looking at."""
-    made = built(small_spec(f"model={request.param}"))
+NAMES = sorted(path.stem for path in (config_directory() / "model").glob("*.yaml"))
+WITHOUT_ATTENTION = ("encdec", "cho")
+
+
+def searched(spec: dict[str, Any], built: Callable[[Any], Seq2Seq]) -> Seq2Seq:
+    """A random model with distributions far from even, so that its searches are worth looking at."""
+    made = built(spec)
     with torch.no_grad():
         made.output.weight *= 3.0
         made.output.weight[EOS] *= 0.1  # or most translations would end at once
     return made
+
+
+@pytest.fixture(params=NAMES)
+def model(request: pytest.FixtureRequest, small_spec: Any, built: Callable[[Any], Seq2Seq], float64: None) -> Seq2Seq:
+    """Each model there is."""
+    return searched(small_spec(f"model={request.param}"), built)
+
+
+@pytest.fixture(params=[name for name in NAMES if not name.startswith(WITHOUT_ATTENTION)])
+def attentive(request: pytest.FixtureRequest, small_spec: Any, built: Callable[[Any], Seq2Seq], float64: None) -> Seq2Seq:
+    """Each model that has attention to the source."""
+    return searched(small_spec(f"model={request.param}"), built)
 
 
 LENGTHS = [7, 4, 1, 6, 3]  # of the sources
@@ -378,13 +393,18 @@ def test_sampling_only_the_likeliest_piece_is_greedy_search(model: Seq2Seq) -> N
     assert [ids(hypotheses) for hypotheses in found] == [ids(hypotheses) * 2 for hypotheses in expected]
 
 
-@pytest.mark.parametrize("scoring", [Scoring("none"), Scoring("wu", 0.7), Scoring(coverage_penalty=0.4)], ids=str)
+@pytest.mark.parametrize("scoring", [Scoring("none"), Scoring("wu", 0.7)], ids=str)
 def test_forced_decoding_reports_what_the_search_reported(model: Seq2Seq, scoring: Scoring) -> None:
-    if scoring.coverage_penalty and not model.cross_attention():
-        pytest.skip("no attention")
+    check_forced(model, model, scoring)
+
+
+def test_forced_decoding_reports_the_coverage_that_the_search_reported(attentive: Seq2Seq) -> None:
+    check_forced(attentive, Covering(attentive), Scoring(coverage_penalty=0.4))
+
+
+def check_forced(model: Seq2Seq, remembering: Seq2Seq, scoring: Scoring) -> None:
     src, mask = sentences()
-    covering = Covering(model) if scoring.coverage_penalty else model
-    found = search(covering, src, mask, chooser=Beam(3), scoring=scoring, limits=Limits.make(MAX_LENGTHS))
+    found = search(remembering, src, mask, chooser=Beam(3), scoring=scoring, limits=Limits.make(MAX_LENGTHS))
     for rank in range(3):
         rows = [n for n, hypotheses in enumerate(found) if len(hypotheses) > rank]
         again = forced(model, src[rows], mask[rows], [found[n][rank].ids for n in rows], scoring=scoring)
@@ -394,15 +414,13 @@ def test_forced_decoding_reports_what_the_search_reported(model: Seq2Seq, scorin
             assert hypothesis.log_probs == pytest.approx(found[n][rank].log_probs, rel=1e-8, abs=1e-10)
 
 
-def test_coverage_prefers_what_has_looked_at_more_of_the_source(model: Seq2Seq) -> None:
-    if not model.cross_attention():
-        pytest.skip("no attention")
+def test_coverage_prefers_what_has_looked_at_more_of_the_source(attentive: Seq2Seq) -> None:
     src, mask = sentences()
     scoring = Scoring(coverage_penalty=5.0)
-    found = search(Covering(model), src, mask, chooser=Beam(3), scoring=scoring, limits=Limits.make(MAX_LENGTHS))
+    found = search(Covering(attentive), src, mask, chooser=Beam(3), scoring=scoring, limits=Limits.make(MAX_LENGTHS))
     for n in (0, 1, 3):
         targets = [h.ids for h in found[n]]
-        attention = source_attention(model, src[[n] * 3], mask[[n] * 3], targets)
+        attention = source_attention(attentive, src[[n] * 3], mask[[n] * 3], targets)
         assert attention is not None
         sums = [rows[: len(tgt) + 1].sum(0) for rows, tgt in zip(attention, targets, strict=True)]
         penalties = [5.0 * float(x[: LENGTHS[n] - 1].clamp(max=1).log().sum()) for x in sums]
@@ -410,14 +428,12 @@ def test_coverage_prefers_what_has_looked_at_more_of_the_source(model: Seq2Seq) 
         assert [h.score for h in found[n]] == pytest.approx(expected, rel=1e-8)
 
 
-def test_stopping_early_is_safe_with_coverage_too(model: Seq2Seq, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not model.cross_attention():
-        pytest.skip("no attention")
+def test_stopping_early_is_safe_with_coverage_too(attentive: Seq2Seq, monkeypatch: pytest.MonkeyPatch) -> None:
     src, mask = sentences()
     options: dict[str, Any] = {"scoring": Scoring("wu", 0.6, 0.3), "limits": Limits.make(MAX_LENGTHS), "n_best": 1}
 
     def best() -> list[Hypothesis]:
-        return [row[0] for row in search(Covering(model), src, mask, chooser=Beam(3), patience=torch.inf, **options)]
+        return [row[0] for row in search(Covering(attentive), src, mask, chooser=Beam(3), patience=torch.inf, **options)]
 
     early = best()
     monkeypatch.setattr(Scoring, "bound", lambda self, totals, longest: torch.full_like(totals, torch.inf))
