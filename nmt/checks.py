@@ -53,7 +53,21 @@ def check_settings(config: Any) -> None:
         raise UserError(f"train.ema_decay must be between 0 and 1, or null for none, but is {decay}")
     if all(_get(config, f"train.{key}") is None for key in ("max_updates", "max_epochs", "patience")):
         raise UserError("training would never end: set train.max_updates, train.max_epochs or train.patience")
+    _check_guide(config)
     check_decode_settings(config["decode"])
+
+
+def _check_guide(config: Any) -> None:
+    guide = config["guide"]
+    given = [guide[key] is not None for key in ("links", "run", "reverse")]
+    if given not in ([False] * 3, [True, False, False], [False, True, True]):
+        raise UserError("guide takes links=FILE, or run=RUN and reverse=RUN of the two directions")
+    if not 0 < guide["weight"] < math.inf:
+        raise UserError(f"guide.weight must be more than 0, but is {guide['weight']}: leave guide.links out for none")
+    clashes = {"tokenizer.sampling": 0, "train.compile": False, "train.gradient_checkpointing": False}
+    for key, needed in clashes.items():
+        if any(given) and (value := _get(config, key)) != needed:
+            raise UserError(f"guided attention needs {key}={str(needed).lower()}, but it is {str(value).lower()}")
 
 
 MOST = 1_000_000

@@ -18,13 +18,16 @@ COMMANDS = {
     "evaluate": ("translate a text and score the translations", "nmt evaluate runs/luong split=test"),
     "translate": ("translate lines of text", 'nmt translate runs/luong text="The dog sleeps."'),
     "score": ("log-probabilities of given translations", "nmt score runs/luong src=in.de tgt=out.en"),
+    "explain": ("show what a model looked at, and why it chose a word", 'nmt explain runs/luong text="The dog sleeps."'),
+    "faithfulness": ("measure which explanations of a run to believe", "nmt faithfulness runs/luong split=dev"),
+    "align": ("word alignments, and their error rate", "nmt align runs/luong src=in.de tgt=out.en gold=gold.txt"),
     "average": ("average a run's last checkpoints, and score that beside them", "nmt average runs/luong last=3"),
     "compare": ("test whether runs differ by more than chance, and show where", "nmt compare runs/bahdanau runs/luong"),
     "report": ("a table of runs, a row per setting", "nmt report sweeps/model+seed"),
 }
 
-ENSEMBLES = {"evaluate", "translate", "score"}
-"""Commands that take several runs as one model."""
+SEVERAL = {"evaluate", "translate", "score", "explain"}
+"""Commands that take several runs: as one model, or to be seen side by side."""
 
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*=|~")
 """How an argument begins that is an override; any other one is a run directory."""
@@ -33,6 +36,7 @@ TAKES_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--
 """Hydra's own flags that are followed by a value."""
 
 PATH_KEYS = {"run", "run_dir", "sweep_dir", "init_from", "input", "output", "reference", "src", "tgt", "prefixes"}
+PATH_KEYS |= {"gold", "reverse", "dev.src", "dev.tgt", "dev.gold", "guide.links"}
 PATH_KEYS |= {"paths.cache", "data.train", "data.dev", "data.test", "data.name", "archive", "comet_model"}
 """Keys whose values are paths: any may be typed; `null`, a list [a, b] and a quoted value keep their meaning."""
 
@@ -108,7 +112,7 @@ def _named(command: str, arguments: list[str]) -> list[str]:
     several = command in ("compare", "report")
     if not several:  # any key of the run's corpus may be changed; Hydra knows none of them here
         rest = [f"+{argument}" if argument.startswith("data.") else argument for argument in rest]
-        if len(runs) > 1 and command not in ENSEMBLES:
+        if len(runs) > 1 and command not in SEVERAL:
             raise UserError(f"one run at a time, but there are {len(runs)}: {', '.join(runs)}")
         if len(runs) > 1 and (others := [run for run in runs if not os.path.isdir(run)]):  # noqa: PTH112 - as above
             raise UserError(f"{' '.join(others)!r} is no run directory (a text with spaces needs quotes)")

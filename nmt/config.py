@@ -67,6 +67,19 @@ class TrainSettings:
 
 
 @dataclass
+class GuideSettings:
+    """Guided alignment: attention learns from word links (Garg et al. 2019)."""
+
+    links: str | None = free(None)  # of the training pairs: a Pharaoh file, or gold, of a corpus that has its own; or …
+    run: str | None = free(None)  # … a run of this direction …
+    reverse: str | None = free(None)  # … and one of the other: their links, grow-diag-final-and
+    weight: float = 0.05  # λ of the loss of attention
+    layer: int | None = None  # of the attention to the source, from 1; null: the last but one
+    head: int | None = 1  # of it, from 1; null: the mean of all
+    shift: bool | None = None  # guide the step that has read the target word; null: where the decoder has self-attention
+
+
+@dataclass
 class DecodeSettings:
     """The search, in validation and in every command that translates."""
 
@@ -118,6 +131,7 @@ class TrainConfig:
     schedule: Any = MISSING
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
+    guide: GuideSettings = field(default_factory=GuideSettings)
     decode: DecodeSettings = field(default_factory=DecodeSettings)
     paths: PathSettings = field(default_factory=PathSettings)
 
@@ -183,6 +197,64 @@ class ScoreConfig(RunConfig):
 
 
 @dataclass
+class AlignedFiles:
+    """Sentence pairs with gold links."""
+
+    src: str | None = None  # a file of source sentences …
+    tgt: str | None = None  # … their translations, line by line …
+    gold: str | None = None  # … and the links between their words
+
+
+@dataclass
+class AlignConfig(RunConfig):
+    """Everything that `nmt align` takes."""
+
+    src: str | None = None  # a file of source sentences …
+    tgt: str | None = None  # … and one of their translations; words are what spaces separate; or …
+    split: str | None = None  # … a split of the run's corpus: train, dev or test
+    output: str | None = None  # a file of links; null is standard output
+    gold: str | None = None  # a file of gold links to compare with
+    gold_format: str = "auto"  # pharaoh, talp or naacl; auto: by its ending or its first line
+    gold_base: int | None = None  # what it counts words from; null: pharaoh 0, talp and naacl 1
+    gold_swapped: bool = False  # it has the target word first
+    dev: AlignedFiles = field(default_factory=AlignedFiles)  # by which layer, shift and threshold are chosen that are null
+    layer: Any = None  # of the attention to the source, from 1, or mean; null: the last but one
+    head: int | None = None  # from 1; null: the mean of all
+    shift: bool | None = None  # take the step that has read the target word, not the one that predicts it; null: no
+    threshold: float | None = None  # a smaller weight is no link; null: 0
+    reverse: str | None = None  # a run of the other direction, …
+    reverse_checkpoint: str = "best"
+    symmetrize: str = "grow-diag-final-and"  # … and what becomes of both: or intersection, union, grow-diag, grow-diag-final
+    data: dict[str, Any] = field(default_factory=dict)  # changes to the run's data, such as data.test=OTHER/test
+
+
+@dataclass
+class ExplainConfig(RunConfig):
+    """Everything that `nmt explain` takes."""
+
+    text: str | None = None  # a sentence
+    reference: str | None = None  # its translation, which is explained instead of the run's own
+    method: Any = "attention"  # one, a list, or all; integrated_gradients, the slow one, only where it is named
+    layer: int | None = None  # of the pictures of attention, from 1; null: the mean of all
+    head: int | None = None  # from 1; null: the mean of all
+    units: str = "words"  # or pieces
+    output: str | None = None  # folder; null: one in the run's explanations/
+
+
+@dataclass
+class FaithfulnessConfig(RunConfig):
+    """Everything that `nmt faithfulness` takes."""
+
+    split: str = "test"  # of the run's corpus: dev or test
+    sentences: int = 100  # from its start
+    method: Any = "all"  # of the methods that the model has, one or a list, or all
+    steps: int = 10  # parts of the source that are taken away, or put back, one after the other
+    seed: int = 1  # of the random order, and of the intervals
+    output: str | None = None  # folder for faithfulness.json and .md; null: one in the run's explanations/
+    data: dict[str, Any] = field(default_factory=dict)  # changes to the run's data, such as data.test=OTHER/test
+
+
+@dataclass
 class AverageConfig:
     """Everything that `nmt average` takes."""
 
@@ -235,6 +307,9 @@ SCHEMAS = {
     "evaluate": EvaluateConfig,
     "translate": TranslateConfig,
     "score": ScoreConfig,
+    "align": AlignConfig,
+    "explain": ExplainConfig,
+    "faithfulness": FaithfulnessConfig,
     "average": AverageConfig,
     "compare": CompareConfig,
     "report": ReportConfig,

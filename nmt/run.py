@@ -161,7 +161,8 @@ def read_corpus(directory: Path) -> dict[str, Any]:
 def changed_texts(saved: Mapping[str, Any], fingerprints: Mapping[str, str]) -> list[str]:
     """The splits whose text is not the one that a run was made of."""
     old = saved["fingerprints"]
-    return [f"the text of data.{split}" for split in ("train", "dev") if old.get(split) != fingerprints.get(split)]
+    changed = [f"the text of data.{split}" for split in ("train", "dev") if old.get(split) != fingerprints.get(split)]
+    return [*changed, *(["the links of guide"] if old.get("links") != fingerprints.get("links") else [])]
 
 
 def _plain(settings: Config) -> Config:

@@ -4,14 +4,16 @@ import hashlib
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nmt.data.store import SIDES, IdStore
-from nmt.data.tokenizer import Side, Tokenizer
+from nmt.data.rows import Rows
+from nmt.data.store import IdStore
+from nmt.data.tokenizer import SIDES, Side, Tokenizer
 from nmt.errors import UserError
 from nmt.vocabulary import BOS, EOS, PAD
 
@@ -27,6 +29,7 @@ class Batch:
         targets: (N,), y1 … yn EOS of all pairs, one after the other.
         positions: (N,), where the targets sit in the flattened (B · T).
         src_tokens: real source positions, EOS counted.
+        guide: links between pieces, where attention learns from them.
     """
 
     src: Tensor
@@ -35,6 +38,7 @@ class Batch:
     targets: Tensor
     positions: Tensor
     src_tokens: int
+    guide: "Guide | None" = None
 
     @property
     def tokens(self) -> int:
@@ -68,11 +72,41 @@ class Batch:
             targets=moved(self.targets),
             positions=moved(self.positions),
             src_tokens=self.src_tokens,
+            guide=None if self.guide is None else Guide(*map(moved, self.guide)),
         )
 
 
-def collate(sources: list[npt.NDArray[np.int32]], targets: list[npt.NDArray[np.int32]]) -> Batch:
-    """A batch of source and target ids, both without BOS and EOS."""
+class Guide(NamedTuple):
+    """M links between the pieces of a batch: where attention should be.
+
+    Attributes:
+        rows: numbers of the pairs, (M,).
+        tgt: target pieces, (M,), from 0.
+        src: source pieces, (M,), from 0.
+        shares: of a target piece that has n links each gets 1 / n, (M,).
+    """
+
+    rows: Tensor
+    tgt: Tensor
+    src: Tensor
+    shares: Tensor
+
+    @classmethod
+    def of(cls, links: list[npt.NDArray[np.int32]]) -> "Guide":
+        """The links of every pair, each with i and j in turn."""
+        rows = np.repeat(np.arange(len(links)), [len(one) // 2 for one in links])
+        src, tgt = np.concatenate([np.empty(0, np.int32), *links]).reshape(-1, 2).T.astype(np.int64)
+        _, inverse, counts = np.unique(np.stack([rows, tgt]), axis=1, return_inverse=True, return_counts=True)
+        shares = (1 / counts[inverse.reshape(-1)]).astype(np.float32)
+        return cls(*(torch.from_numpy(np.ascontiguousarray(one)) for one in (rows, tgt, src, shares)))
+
+
+def collate(
+    sources: list[npt.NDArray[np.int32]],
+    targets: list[npt.NDArray[np.int32]],
+    links: list[npt.NDArray[np.int32]] | None = None,
+) -> Batch:
+    """A batch of source and target ids, both without BOS and EOS, and of the links between them, i and j in turn."""
     src, src_lengths = pad_with_eos(sources)
     tgt_out, tgt_lengths = pad_with_eos(targets)
     tgt_in = np.concatenate([np.full((len(tgt_out), 1), BOS), tgt_out[:, :-1]], axis=1)
@@ -86,6 +120,7 @@ def collate(sources: list[npt.NDArray[np.int32]], targets: list[npt.NDArray[np.i
         targets=torch.from_numpy(tgt_out.reshape(-1)[positions]),
         positions=torch.from_numpy(positions),
         src_tokens=int(src_lengths.sum()),
+        guide=None if links is None else Guide.of(links),
     )
 
 
@@ -184,6 +219,7 @@ class TrainingData:
         seed: of the run.
         process: which of the `processes` this is: its share of each update is what it gets.
         processes: among which the batches of an update are dealt out; the update is the same for any number.
+        links: between the pieces of each pair of the store, i and j in turn; None: attention is not guided.
 
     Raises:
         UserError: if one pair alone exceeds `tokens_per_batch`.
@@ -199,6 +235,7 @@ class TrainingData:
         seed: int,
         process: int = 0,
         processes: int = 1,
+        links: Rows | None = None,
     ) -> None:
         _check_budget(tokens_per_batch, max(int(store.lengths[side].max()) for side in SIDES) + 1)
         self._store = store
@@ -208,6 +245,7 @@ class TrainingData:
         self._seed = seed
         self._process = process
         self._processes = processes
+        self._links = links
 
     def updates(self, position: Position, device: torch.device) -> Generator[tuple[list[Batch], Position], None, None]:
         """Batches of each update from `position` on, with the position after it; the next is made while one is used."""
@@ -241,7 +279,11 @@ class TrainingData:
         return [self._batch(pairs.tolist(), epoch).to(device) for pairs in share], after
 
     def _batch(self, pairs: list[int], epoch: int) -> Batch:
-        return collate(*self._ids(pairs, epoch)) if pairs else Batch.nothing()
+        if not pairs:
+            return Batch.nothing()
+        links = None if self._links is None else [self._links[pair] for pair in pairs]
+        sources, targets = self._ids(pairs, epoch)
+        return collate(sources, targets, links)
 
     def _ids(self, pairs: list[int], epoch: int) -> list[list[npt.NDArray[np.int32]]]:
         if self._tokenizer.sampling == 0:

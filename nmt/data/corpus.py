@@ -2,8 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from nmt.errors import UserError
+
+if TYPE_CHECKING:
+    from nmt.data.words import AlignedPair
 
 SPLITS = ("train", "dev", "test")
 
@@ -32,6 +36,10 @@ class Corpus(ABC):
         Raises:
             UserError: if the text cannot be read as parallel sentences (the file, the line or both counts are named).
         """
+
+    def aligned(self, split: str) -> "Iterator[AlignedPair] | None":
+        """The pairs of a split with gold links between their words; None for a corpus that has none."""
+        return None
 
     @abstractmethod
     def fingerprint(self, split: str) -> str:

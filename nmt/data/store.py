@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -14,10 +14,9 @@ import numpy.typing as npt
 from nmt.data.cache import cached
 from nmt.data.corpus import Corpus
 from nmt.data.rows import Rows, RowsWriter
-from nmt.data.tokenizer import Side, Tokenizer
+from nmt.data.tokenizer import SIDES, Side, Tokenizer
 from nmt.errors import UserError
 
-SIDES: tuple[Side, Side] = ("src", "tgt")
 _CHUNK = 10_000  # sentences encoded at a time
 _META = "dropped.json"
 
@@ -78,6 +77,11 @@ def open_store(corpus: Corpus, split: str, tokenizer: Tokenizer, cache: Path) ->
     return store
 
 
+def is_usable(encoded: Sequence[Sequence[int]], limit: int) -> bool:
+    """Whether training takes a pair: neither side is empty or longer than the limit."""
+    return all(0 < len(ids) <= limit for ids in encoded)
+
+
 def _key(fingerprint: str, tokenizer: Tokenizer, limit: int | None, with_text: bool) -> str:
     digest = hashlib.sha256(f"3 {fingerprint} {limit} {with_text}".encode())
     for name, model in sorted(tokenizer.models.items()):
@@ -97,10 +101,8 @@ def _write(directory: Path, pairs: Iterable[tuple[str, str]], tokenizer: Tokeniz
         for chunk in _chunks(pairs):
             sides = [tokenizer.encode([pair[n] for pair in chunk], side) for n, side in enumerate(SIDES)]
             for pair, *encoded in zip(chunk, *sides, strict=True):
-                if limit is not None and not all(encoded):
-                    empty += 1
-                elif limit is not None and max(map(len, encoded)) > limit:
-                    long += 1
+                if limit is not None and not is_usable(encoded, limit):
+                    empty, long = (empty, long + 1) if all(encoded) else (empty + 1, long)
                 else:
                     for n, side in enumerate(SIDES):
                         ids[side].append(encoded[n])

@@ -20,6 +20,7 @@ from nmt.errors import UserError
 from nmt.vocabulary import BOS, EOS, PAD, UNK
 
 Side = Literal["src", "tgt"]
+SIDES: tuple[Side, Side] = ("src", "tgt")
 TRAINER_THREADS = 4
 """SentencePiece's result depends on the number of its threads: the same everywhere gives the same pieces everywhere."""
 
@@ -90,6 +91,14 @@ class Tokenizer:
     def surfaces(self, sentence: str, side: Side) -> list[tuple[str, str]]:
         """The pieces of a sentence, each with the characters that it was made of."""
         return [(piece.piece, piece.surface) for piece in self._side(side).encode(sentence, return_type="proto").pieces]
+
+    def places(self, sentence: str, side: Side) -> tuple[list[int], list[int]]:
+        """The ids of a sentence, and at which of its characters each piece begins."""
+        pieces = self._side(side).encode(sentence, return_type="proto").pieces
+        before = [0]  # by byte, the characters before it
+        for number, character in enumerate(sentence):
+            before += [number + 1] * len(character.encode())
+        return [piece.id for piece in pieces], [before[piece.begin] for piece in pieces]
 
     def ids(self, pieces: Sequence[str], side: Side) -> list[int]:
         """The ids of pieces; that of <unk> for strings that are none."""

@@ -18,7 +18,7 @@ from nmt.decoding.scoring import Scoring
 from nmt.decoding.search import Hypothesis, search
 from nmt.decoding.workers import in_batches
 from nmt.errors import UserError
-from nmt.explain.record import source_attention
+from nmt.explain.record import source_layers
 from nmt.models.seq2seq import Seq2Seq
 
 Ids = Sequence[int]
@@ -96,12 +96,17 @@ class Engine:
 
         The mean of the model's layers and heads, of which there must be some, under forced decoding.
         """
+        found = self.layers(sources, targets)
+        return [torch.stack([layer.mean(0) for layer in layers]).mean(0)[:-1] for layers in found]
 
-        def work(batch: list[int]) -> list[Tensor]:
+    def layers(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[list[Tensor]]:
+        """The same of every layer and head, and of EOS as a target, too: (H, T + 1, S + 1) for each layer."""
+
+        def work(batch: list[int]) -> list[list[Tensor]]:
             src, mask = self._padded([sources[n] for n in batch])
-            found = source_attention(self.model, src, mask, [targets[n] for n in batch])
-            assert found is not None
-            return [rows[: len(targets[n]), : len(sources[n]) + 1] for n, rows in zip(batch, found, strict=True)]
+            layers = source_layers(self.model, src, mask, [targets[n] for n in batch])
+            sizes = [(len(targets[n]) + 1, len(sources[n]) + 1) for n in batch]
+            return [[layer[row, :, :T, :S].clone() for layer in layers] for row, (T, S) in enumerate(sizes)]
 
         return self._in_batches(work, _both(sources, targets))
 

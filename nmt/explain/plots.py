@@ -1,16 +1,28 @@
 """Pictures of attention."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager, get_font
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 DRAWN = 80
 """Pieces of either side that a picture shows: more cannot be read."""
 
 FONT = "DejaVu Sans"
 """Comes with matplotlib."""
+
+BEGIN, END = "beginning", "end"
+"""Of sentence."""
+
+GAP = (0.85, 0.90, 0.96)
+"""The colour of what lies between words and the ends of their sentence."""
 
 MISSING = "▯"
 """Stands for a character that no font of the machine has."""
@@ -26,13 +38,57 @@ def heat_map(weights: Tensor, source: Sequence[str], target: Sequence[str]) -> F
     figure = Figure(figsize=(1.5 + 0.32 * len(source), 1.2 + 0.28 * len(target)), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(weights[:DRAWN, :DRAWN].float().cpu().numpy(), cmap="gray", vmin=0.0, vmax=1.0, aspect="auto")
-    families, missing = fonts({*"".join([*source, *target])})
-    axes.set_xticks(range(len(source)), labels=_plain(source, missing), rotation=90, fontfamily=families)
-    axes.set_yticks(range(len(target)), labels=_plain(target, missing), fontfamily=families)
-    axes.xaxis.tick_top()
+    _label(axes, target, source)
     if cut:
         axes.set_xlabel(f"the first pieces: {', '.join(cut)}")
     return figure
+
+
+def explanation_picture(values: Tensor, source: Sequence[str], target: Sequence[str], *, kind: str, title: str) -> Figure:
+    """What every target word looked at, as a picture; beginning and end of sentence stand apart, behind a gap.
+
+    Weights are grey as in `heat_map`, scaled to the largest; signed ones blue where they speak for a word and red where
+    against it.
+
+    Args:
+        values: (R, C), as a `Map` of that kind has them.
+        source: its words.
+        target: its words.
+        kind: `source`, `prefix` or `encoder`.
+        title: what is shown.
+    """
+    rows, columns = [*(source if kind == "encoder" else target), END], [*source, END]
+    gap = len(columns) - 1
+    if kind == "prefix":
+        columns, gap = [BEGIN, *target], 1
+    drawn = values.double().cpu().numpy()
+    drawn = np.insert(np.insert(drawn, len(rows) - 1, np.nan, axis=0), gap, np.nan, axis=1)
+    rows.insert(len(rows) - 1, "")
+    columns.insert(gap, "")
+    figure = Figure(figsize=(1.8 + 0.3 * len(columns), 1.6 + 0.28 * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    signed = bool((values < 0).any())
+    largest = float(values.abs().max()) or 1.0
+    colours = colormaps["RdBu" if signed else "gray"].copy()
+    colours.set_bad(GAP)
+    image = axes.imshow(drawn, cmap=colours, vmin=-largest if signed else 0.0, vmax=largest, aspect="auto")
+    _label(axes, rows, columns)
+    axes.set_title(title, pad=12)
+    figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
+    return figure
+
+
+def missing_characters(words: Sequence[str]) -> set[str]:
+    """The characters of words that no font of this machine shows."""
+    return fonts({*"".join(words)})[1]
+
+
+def _label(axes: "Axes", rows: Sequence[str], columns: Sequence[str]) -> None:
+    families, missing = fonts({*"".join([*rows, *columns])})
+    for set_ticks, labels, rotation in ((axes.set_xticks, columns, 90), (axes.set_yticks, rows, 0)):
+        places = [n for n, label in enumerate(labels) if label]
+        set_ticks(places, labels=_plain([labels[n] for n in places], missing), rotation=rotation, fontfamily=families)
+    axes.xaxis.tick_top()
 
 
 def fonts(characters: set[str]) -> tuple[list[str], set[str]]:

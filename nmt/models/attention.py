@@ -5,9 +5,10 @@ B sentences, K queries, S positions. `scores.py` has the scores.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,19 @@ from nmt.models.linear import Linear
 from nmt.models.scores import HeadScore, Score
 from nmt.models.seq2seq import Memory
 
-Listener = Callable[[nn.Module, Tensor], None]
-"""Called with the module that attended and its weights (…, K, S)."""
+
+@dataclass(frozen=True)
+class Listener:
+    """Who wants to know what attention does.
+
+    Attributes:
+        hear: called with the module that attended, its weights (…, K, S) and the values (…, S, D) that they average.
+        modules: those that it listens to; None: all.
+    """
+
+    hear: Callable[[nn.Module, Tensor, Tensor], None]
+    modules: Collection[nn.Module] | None = None
+
 
 ScoreFactory = Callable[[int, int], Score]
 """Makes a score from the widths of the decoder's and the encoder's states."""
@@ -28,7 +40,7 @@ _listener: ContextVar[Listener | None] = ContextVar("attention listener", defaul
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """While it is open, `listener` receives the weights of every attention."""
+    """While it is open, `listener` hears of every attention, or of that of its modules."""
     token = _listener.set(listener)
     try:
         yield
@@ -36,9 +48,22 @@ def listening(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
-def is_heard() -> bool:
-    """Whether someone listens, so that weights must exist."""
-    return _listener.get() is not None
+def is_heard(owner: nn.Module) -> bool:
+    """Whether someone listens to a module, so that its weights must exist."""
+    listener = _listener.get()
+    return listener is not None and (listener.modules is None or owner in listener.modules)
+
+
+def attention_weights(owner: nn.Module, scores: Tensor, values: Tensor, mask: Tensor, factor: Tensor | None = None) -> Tensor:
+    """The weights α (…, K, S) of `attend`, for those that need more of them than an average; whoever listens hears them."""
+    weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
+    if factor is not None:
+        weights = weights * factor
+    if is_heard(owner):
+        listener = _listener.get()
+        assert listener is not None
+        listener.hear(owner, weights, values)
+    return weights
 
 
 def attend(owner: nn.Module, scores: Tensor, values: Tensor, mask: Tensor, factor: Tensor | None = None) -> Tensor:
@@ -54,13 +79,7 @@ def attend(owner: nn.Module, scores: Tensor, values: Tensor, mask: Tensor, facto
     Returns:
         The contexts c, (…, K, D).
     """
-    weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
-    if factor is not None:
-        weights = weights * factor
-    listener = _listener.get()
-    if listener is not None:
-        listener(owner, weights)
-    return weights @ values
+    return attention_weights(owner, scores, values, mask, factor) @ values
 
 
 class Attention(nn.Module, ABC):

@@ -10,11 +10,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from nmt.models.attention import is_heard
+from nmt.models.attention import attention_weights, is_heard
 from nmt.models.dropout import Dropout
 from nmt.models.feedforward import FeedForward
 from nmt.models.layers import EncoderLayer, KeysValues, Parts, check_choice, embeddings
-from nmt.models.multihead import View, weigh
+from nmt.models.multihead import View
 from nmt.models.patterns import Pattern
 from nmt.models.positions import Positions
 from nmt.models.seq2seq import Block, Limit, Memory, Seq2Seq, State, Vocabulary, check_sizes
@@ -43,11 +43,12 @@ class PrefixLayer(EncoderLayer):
         """All target positions at once: the next (B, T, D) of x (B, T, D), over [memory ; x], S + T keys."""
         q, k, v = self.self_attention.at(self.around_self.before(x), view.i)
         k, v = torch.cat([memory[0], k], dim=2), torch.cat([memory[1], v], dim=2)  # (B, G, S + T, d_k)
-        if is_heard():
+        if is_heard(self.to_source):
             bias = self.self_attention.bias(q, view.i, view.j)
             scores = self.self_attention.scores(q, k) + (0 if bias is None else bias)
             length = memory[0].size(2)
-            weigh(self.to_source, scores[..., :length], view.allowed()[..., :length])
+            values = self.self_attention.per_head(memory[1])
+            attention_weights(self.to_source, scores[..., :length], values, view.allowed()[..., :length])
         return self.above(x, self.self_attention.look(q, k, v, view))
 
     def step(self, x: Tensor, view: View, past: KeysValues, memory: KeysValues) -> tuple[Tensor, KeysValues]:
@@ -66,9 +67,14 @@ class PrefixLayer(EncoderLayer):
         if (bias := attention.bias(q, view.i, view.j)) is not None:
             scores = scores + bias
         mask = view.allowed()
-        if is_heard():
-            weigh(self.to_source, scores[..., :length].squeeze(3).transpose(1, 2), mask[..., :length].squeeze(3))
-        weights = weigh(attention, scores, mask)
+        if is_heard(self.to_source):
+            values = attention.per_head(memory[1])
+            to_source = scores[..., :length].squeeze(3).transpose(1, 2)  # (B, H, K, S)
+            attention_weights(self.to_source, to_source, values, mask[..., :length].squeeze(3))
+        values = past[1]
+        if is_heard(attention):  # what else nobody needs in one piece
+            values = torch.cat([memory[1].unsqueeze(1).expand(-1, q.size(1), -1, -1, -1), values], dim=3)
+        weights = attention_weights(attention, scores, attention.per_head(values), mask)
         on_memory, on_past = self._shared(weights.squeeze(3)).split([length, weights.size(-1) - length], dim=-1)
         heads = (_over_memory(on_memory, memory[1]) + on_past @ past[1]).flatten(2, 3).unsqueeze(3)  # (B, K, H, 1, d_k)
         moved = attention.moved(weights, view.i, view.j)
@@ -160,6 +166,9 @@ class DecoderOnly(Seq2Seq):
 
     def cross_attention(self) -> list[nn.Module]:
         return [layer.to_source for layer in self._layers()]
+
+    def joint_attention(self) -> list[nn.Module]:
+        return [layer.self_attention for layer in self._layers()]
 
     def blocks(self) -> list[Block]:
         return [Block(layer, ("read", "write")) for layer in self.layers]

@@ -69,6 +69,10 @@ class Encoder(nn.Module, ABC):
         """See `Seq2Seq.blocks`."""
         return []
 
+    def attention(self) -> list[nn.Module]:
+        """See `Seq2Seq.encoder_attention`."""
+        return []
+
     @abstractmethod
     def forward(self, embedded: Tensor, mask: Tensor) -> Encoded:
         """Encode embeddings (B, S, E), of which those in the mask (B, S) are real."""

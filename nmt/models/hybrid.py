@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from nmt.models.encoder import DecoderShape, Encoded, Encoder
 from nmt.models.feedforward import FeedForward
@@ -69,6 +69,9 @@ class SelfAttentiveEncoder(Encoder):
 
     def blocks(self) -> list[Block]:
         return [Block(layer) for layer in self.stack.layers]
+
+    def attention(self) -> list[nn.Module]:
+        return self.stack.attention()
 
     def forward(self, embedded: Tensor, mask: Tensor) -> Encoded:
         states = self.stack(embedded, mask)

@@ -7,15 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nmt.models.attention import attend, is_heard
+from nmt.models.attention import attend, attention_weights, is_heard
 from nmt.models.linear import Linear, linear
-
-
-def weigh(owner: nn.Module, scores: Tensor, mask: Tensor) -> Tensor:
-    """softmax(scores) (…, T, S) where `mask` allows; whoever listens hears it under the name of `owner`."""
-    if is_heard():  # averages of the unit vectors are the weights themselves
-        return attend(owner, scores, torch.eye(scores.size(-1), dtype=scores.dtype, device=scores.device), mask)
-    return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
 
 
 class MultiHead(nn.Module):
@@ -71,7 +64,7 @@ class MultiHead(nn.Module):
 
         `mask` is broadcastable to (…, H, T, S); without one, everything may be attended.
         """
-        if not is_heard():
+        if not is_heard(self):
             heads = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, enable_gqa=self._grouped)
         else:
             scores = queries @ self.per_head(keys).transpose(-1, -2) / math.sqrt(self.head_dim)  # (…, H, T, S)
@@ -81,7 +74,7 @@ class MultiHead(nn.Module):
 
     def causal(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """The same where position t may attend to 1 … t, with T = S."""
-        if not is_heard():
+        if not is_heard(self):
             heads = F.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=self._grouped)
             return self.merge(heads)
         length = queries.size(-2)
@@ -160,8 +153,9 @@ class SelfAttention(MultiHead):
         bias = self.bias(queries, view.i, view.j)
         if bias is None:
             return self.causal(queries, keys, values) if view.causal else self(queries, keys, values, view.mask)
-        weights = weigh(self, self.scores(queries, keys) + bias, view.allowed())  # (…, H, T, S)
-        heads, moved = weights @ self.per_head(values), self.moved(weights, view.i, view.j)
+        values = self.per_head(values)
+        weights = attention_weights(self, self.scores(queries, keys) + bias, values, view.allowed())  # (…, H, T, S)
+        heads, moved = weights @ values, self.moved(weights, view.i, view.j)
         return self.merge(heads if moved is None else heads + moved)
 
     def scores(self, queries: Tensor, keys: Tensor) -> Tensor:

@@ -49,6 +49,9 @@ class RecurrentModel(Seq2Seq):
     def cross_attention(self) -> list[nn.Module]:
         return []
 
+    def encoder_attention(self) -> list[nn.Module]:
+        return self.encoder.attention()
+
     def blocks(self) -> list[Block]:
         return self.encoder.blocks()
 

@@ -91,6 +91,18 @@ class Seq2Seq(nn.Module, ABC):
     def cross_attention(self) -> list[nn.Module]:
         """The modules whose attention goes from target to source, first layer first; none in a model without."""
 
+    def encoder_attention(self) -> list[nn.Module]:
+        """The modules whose attention goes from source to source, first layer first; none where the encoder has none."""
+        return []
+
+    def decoder_attention(self) -> list[nn.Module]:
+        """The modules whose attention goes from target to target, first layer first; none where the decoder has none."""
+        return []
+
+    def joint_attention(self) -> list[nn.Module]:
+        """The modules of a model of one stack: each attends from source to source, then from target to source and target."""
+        return []
+
     def blocks(self) -> list[Block]:
         """Layers that share no parameter: what gradient checkpointing computes again, and sharding gathers, one at a time."""
         return []

@@ -33,6 +33,10 @@ class TransformerEncoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(parts, self.positions) for _ in range(layers))
         self.norm = parts.closing()
 
+    def attention(self) -> list[nn.Module]:
+        """The self-attention of each layer."""
+        return [cast(EncoderLayer, layer).self_attention for layer in self.layers]
+
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """States (B, S, D) of embeddings (B, S, D), of which `mask` (B, S) are real."""
         self.positions.check(x.size(1))
@@ -117,6 +121,12 @@ class Transformer(Seq2Seq):
 
     def cross_attention(self) -> list[nn.Module]:
         return [layer.cross_attention for layer in self._decoder()]
+
+    def encoder_attention(self) -> list[nn.Module]:
+        return self.encoder.attention()
+
+    def decoder_attention(self) -> list[nn.Module]:
+        return [layer.self_attention for layer in self._decoder()]
 
     def blocks(self) -> list[Block]:
         decoder = [Block(layer, ("keys_values", "forward")) for layer in self.decoder_layers]

@@ -121,7 +121,9 @@ def finished_score(directory: Path, config: dict[str, Any]) -> float | None:
         progress = Progress.from_state(Checkpoints(directory / "checkpoints").find("last").state())
     except UserError:  # no checkpoint: training knows what to do about it
         return None
-    if found := changed_texts(read_corpus(directory), _fingerprints(json.dumps(config["data"]))):
+    saved = read_corpus(directory)
+    links = {"links": saved["fingerprints"].get("links")}  # of guided attention: training compares them
+    if found := changed_texts(saved, _fingerprints(json.dumps(config["data"])) | links):
         raise UserError(f"{directory} was trained on other text: {', '.join(found)}; choose another sweep_dir")
     if progress.updates != result["updates"] or not progress.reason_to_stop(TrainSettings(**config["train"])):
         return None

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from nmt.data.batches import Batch, collate
-from nmt.data.store import SIDES, IdStore
+from nmt.data.store import IdStore
+from nmt.data.tokenizer import SIDES
 from nmt.errors import UserError
 from nmt.training.faults import OutOfMemoryError, is_out_of_memory
 from nmt.training.loop import Trainer

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nmt.data.batches import Batch
+from nmt.explain.record import in_order, record_values
 from nmt.models.linear import product
 from nmt.models.seq2seq import Seq2Seq
 
@@ -86,6 +87,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return *scaled, None, None, None
 
 
+GUIDE_FLOOR = 1e-6
+"""A weight below it counts as so much: attention that is local may be zero where a link is."""
+
+
 class TrainedModel(nn.Module):
     """A model with its loss: what the loop calls, and what a data-parallel wrapper wraps."""
 
@@ -96,6 +101,48 @@ class TrainedModel(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The loss and the -log p of a batch, each summed over its real target tokens (their number: `batch.tokens`)."""
-        features = self.model(batch.src, batch.tgt_in, batch.src_mask)  # (B, T, D)
+        return self._loss(self.model(batch.src, batch.tgt_in, batch.src_mask), batch)
+
+    def _loss(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The same, given features (B, T, D)."""
         real = features.flatten(0, 1).index_select(0, batch.positions)  # (N, D)
         return cross_entropy(real, self.model.output, batch.targets, smoothing=self.smoothing)
+
+
+class GuidedModel(TrainedModel):
+    """A model whose attention learns from word links besides (Garg et al. 2019, section 4.2).
+
+    L = L_t + λ L_a with L_a = -Σ_t Σ_s G_ts log A_ts (equation 5, summed over tokens like L_t): A is the attention of a layer's
+    head, or the mean of its heads, and G has a row for every target piece with links, which share it equally.
+
+    Args:
+        model: with attention to the source.
+        smoothing: ε of L_t.
+        attention: the module whose attention learns.
+        head: of it, from 1; None: the mean of all.
+        shift: A_t is that of the step which has read target piece t, not of the one that predicts it.
+        weight: λ.
+    """
+
+    def __init__(
+        self, model: Seq2Seq, *, smoothing: float, attention: nn.Module, head: int | None, shift: bool, weight: float
+    ) -> None:
+        super().__init__(model, smoothing=smoothing)
+        self._attention = [attention]  # in a list, so that it is no second child
+        self._head = head
+        self._shift = shift
+        self._weight = weight
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The loss of a batch, that of its attention included, and the -log p of its targets; see `TrainedModel`."""
+        if batch.guide is None:
+            return super().forward(batch)
+        (attention,) = self._attention
+        with record_values([attention]) as heard:
+            features = self.model(batch.src, batch.tgt_in, batch.src_mask)
+        A = in_order([one.weights for one in heard[attention]])  # (B, H, T, S)
+        A = A.mean(1) if self._head is None else A[:, self._head - 1]
+        rows, tgt, src, shares = batch.guide
+        linked = A[rows, tgt + self._shift, src].clamp(min=GUIDE_FLOOR)
+        loss, nll = self._loss(features, batch)
+        return loss - self._weight * (shares * linked.log()).sum(), nll

@@ -1,6 +1,7 @@
 """Everything before the first update: a run, new or to be continued, after all checks that need no training."""
 
 import logging
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from nmt.components import build_corpus, build_model, build_schedule, check_opti
 from nmt.config import TrainSettings
 from nmt.data.batches import TrainingData
 from nmt.data.corpus import Corpus, read_split
+from nmt.data.guide import links_fingerprint, open_links
 from nmt.data.store import IdStore, open_store
 from nmt.data.tokenizer import cached_tokenizer
+from nmt.data.words import AlignedPair
 from nmt.errors import UserError
 from nmt.machine import environment
 from nmt.models.seq2seq import Vocabulary
@@ -19,11 +22,13 @@ from nmt.run import Config, Run, changed_texts, differences, read_config, read_c
 from nmt.training import distributed
 from nmt.training.budget import device_budget
 from nmt.training.checkpoints import Checkpoints
+from nmt.training.guide import is_guided, links_for, rule_of
 from nmt.training.initial import open_origin
 from nmt.training.lengths import check_dev, check_lengths
 from nmt.training.loop import Trainer
 from nmt.training.recompute import recompute_blocks
 from nmt.training.session import Prepared, new_trainer
+from nmt.training.validation import ALIGNED
 
 log = logging.getLogger("nmt")
 
@@ -36,6 +41,7 @@ def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared
         model = build_model(config["model"], Vocabulary(size, size, config["tokenizer"]["joint"]))
     sharded = config["train"]["parallel"] == "fsdp" and distributed.size() > 1
     check_optimizer(config["optimizer"], device, sharded=sharded)
+    rule_of(config, model)
     origin = open_origin(config, model)
     if config["train"]["gradient_checkpointing"]:
         recompute_blocks(model)
@@ -51,6 +57,9 @@ def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared
     made_of: dict[str, Any] = {"fingerprints": {split: corpus.fingerprint(split) for split in corpus.splits()}}
     if origin is not None:
         made_of["init_from"] = origin.identity
+    links = links_for(config, corpus, cache) if is_guided(config) else None
+    if links is not None:
+        made_of["fingerprints"]["links"] = links_fingerprint(corpus, links)
     if exists:
         _check_same(directory, config, made_of)
         run = Run.open(directory)
@@ -61,6 +70,7 @@ def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared
         tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
     stores = {split: open_store(corpus, split, tokenizer, cache) for split in ("train", "dev")}
     check_dev(model, stores["dev"])
+    linked = None if links is None else open_links(corpus, links, tokenizer, stores["train"], cache)
     vocabulary = Vocabulary(tokenizer.src_size, tokenizer.tgt_size, tokenizer.joint)
     if config["train"]["tokens_per_batch"] == "auto":
         config["train"]["tokens_per_batch"] = _fitting_budget(config, vocabulary, stores["train"], device)
@@ -72,12 +82,18 @@ def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared
         seed=config["seed"],
         process=distributed.rank(),
         processes=distributed.size(),
+        links=linked,
     )
     if not exists:
         build_model(config["model"], vocabulary)  # sizes that are too large for any memory show before there is a run
         environment_now = environment(device, distributed.size())
         run = Run.create(directory, config, tokenizer, corpus=made_of, environment=environment_now)
-    return run, corpus, Prepared(data, stores["train"], stores["dev"], *texts["dev"])
+    return run, corpus, Prepared(data, stores["train"], stores["dev"], *texts["dev"], _aligned(corpus))
+
+
+def _aligned(corpus: Corpus) -> list[AlignedPair]:
+    """The first dev pairs with gold links, where the corpus has some."""
+    return list(islice(corpus.aligned("dev") or (), ALIGNED))
 
 
 def _fitting_budget(config: Config, vocabulary: Vocabulary, store: IdStore, device: torch.device) -> int:

@@ -13,6 +13,7 @@ from nmt.components import build_optimizer, build_schedule
 from nmt.config import TrainSettings
 from nmt.data.batches import TrainingData
 from nmt.data.store import IdStore
+from nmt.data.words import AlignedPair
 from nmt.machine import changes, environment
 from nmt.models.seq2seq import Seq2Seq
 from nmt.run import Config, Run
@@ -21,6 +22,7 @@ from nmt.training.averages import Averages
 from nmt.training.checkpoint import Checkpoint
 from nmt.training.checkpoints import CheckpointWriter
 from nmt.training.faults import SCALING, BadUpdates, room_to_translate
+from nmt.training.guide import guide_of, rule_of
 from nmt.training.hparams import write_hparams
 from nmt.training.initial import fill_from_origin
 from nmt.training.loop import Trainer
@@ -45,6 +47,7 @@ class Prepared:
         data: the updates.
         train: ids of the training split.
         dev: ids of the dev split; `sources` and `references` are its text.
+        aligned: its first pairs with gold links; none of a corpus that has no links.
     """
 
     data: TrainingData
@@ -52,6 +55,7 @@ class Prepared:
     dev: IdStore
     sources: list[str]
     references: list[str]
+    aligned: list[AlignedPair]
 
 
 def train(run: Run, prepared: Prepared, device: torch.device, signals: Signals) -> Progress:
@@ -110,7 +114,8 @@ def new_trainer(
     """A trainer over a model, on all devices, or alone on one."""
     if settings.gradient_checkpointing:
         recompute_blocks(model)
-    with_loss = TrainedModel(model, smoothing=settings.label_smoothing)
+    guided = guide_of(config, model)
+    with_loss = (guided or TrainedModel)(model, smoothing=settings.label_smoothing)
     if settings.compile:
         with_loss.compile(dynamic=True)
     sharded = settings.parallel == "fsdp"
@@ -184,7 +189,14 @@ class Validator:
     def _measure(self, searched: Seq2Seq, trained: nn.Module) -> Validation:
         trainer, prepared = self._trainer, self._prepared
         loss = dev_loss(trained, self._batches, trainer.settings.precision, trainer.device)
-        return validate(self._run.translator_of(searched, trainer.device), prepared.sources, prepared.references, loss)
+        return validate(
+            self._run.translator_of(searched, trainer.device),
+            prepared.sources,
+            prepared.references,
+            loss,
+            aligned=prepared.aligned,
+            rule=rule_of(self._run.config, searched) if searched.cross_attention() else None,
+        )
 
 
 def _judge(
@@ -201,6 +213,7 @@ def _judge(
     found, figures, beside = raw, raw.figures("valid/"), ""
     if ema is not None:
         found, figures, beside = ema, figures | ema.figures("valid/ema_"), f"  (of raw weights {raw.bleu:.2f})"
+    figures = figures | found.looks
     best = progress.judge(found.bleu, found.loss, scheduled=scheduled, keep=keep)
     shown = samples(prepared.sources, prepared.references, found.hypotheses)
     monitor.validation(progress.updates, figures, shown, found.pictures)

@@ -9,10 +9,17 @@ import torch
 from torch import nn
 
 from nmt.data.batches import Batch, collate, plan
-from nmt.data.store import SIDES, IdStore
+from nmt.data.store import IdStore
+from nmt.data.tokenizer import SIDES
+from nmt.data.words import AlignedPair
+from nmt.decoding.aligner import Aligner
 from nmt.decoding.engine import evaluating
 from nmt.decoding.translator import Translator
+from nmt.evaluation.alignment import score_alignment
 from nmt.evaluation.metrics import Score, score
+from nmt.explain.alignment import AlignmentRule
+from nmt.explain.entropy import entropies
+from nmt.explain.maps import Pair, read
 from nmt.explain.plots import heat_map
 from nmt.explain.record import cross_attention_map
 from nmt.training import distributed
@@ -25,15 +32,25 @@ if TYPE_CHECKING:
 SHOWN = (0, 1)
 """Numbers of the dev sentences whose attention is drawn."""
 
+MEASURED = 16
+"""Dev sentences, from the first, whose attention is measured."""
+
+LONGEST = 100
+"""Pieces of them that are read."""
+
+ALIGNED = 200
+"""Dev pairs whose alignment error rate is measured, where they have gold links."""
+
 
 @dataclass(frozen=True)
 class Validation:
-    """What one validation found: dev loss, scores, translations, and attention pictures of two dev sentences by name."""
+    """What one validation found: dev loss, scores, translations, and pictures and figures of attention, by name."""
 
     loss: float
     scores: dict[str, Score]
     hypotheses: list[str]
     pictures: "dict[str, Figure]"
+    looks: dict[str, float]
 
     @property
     def bleu(self) -> float:
@@ -56,8 +73,25 @@ class Validation:
         return {prefix + name: value for name, value in named.items()}
 
 
-def validate(translator: Translator, sources: Sequence[str], references: Sequence[str], loss: float) -> Validation:
-    """Translate and score the dev split, whose loss is known, and draw what the model looked at in its first sentences."""
+def validate(
+    translator: Translator,
+    sources: Sequence[str],
+    references: Sequence[str],
+    loss: float,
+    *,
+    aligned: Sequence[AlignedPair] = (),
+    rule: AlignmentRule | None = None,
+) -> Validation:
+    """Translate and score the dev split, and draw what the model looked at in its first sentences.
+
+    Args:
+        translator: with the model in training.
+        sources: of the dev split.
+        references: their translations.
+        loss: of the split.
+        aligned: pairs with gold links, of which the alignment error rate is measured.
+        rule: how links are read off attention; None: the usual one.
+    """
     translations = distributed.shared_out(translator.search, sources)
     hypotheses = [translation.text for translation in translations]
     pictures = {}
@@ -66,7 +100,21 @@ def validate(translator: Translator, sources: Sequence[str], references: Sequenc
             picture = attention_picture(translator, sources[n], translations[n].hypotheses[0].ids)
             if picture is not None:
                 pictures[f"attention/dev_{n + 1}"] = picture
-    return Validation(loss, score(hypotheses, references), hypotheses, pictures)
+    looks = attention_entropies(translator, sources[:MEASURED], references[:MEASURED])
+    if aligned and translator.model.cross_attention():
+        found = Aligner(translator).align([pair.src for pair in aligned], [pair.tgt for pair in aligned], rule)
+        looks["valid/alignment_error_rate"] = score_alignment(found, [pair.gold for pair in aligned], samples=1).error_rate
+    return Validation(loss, score(hypotheses, references), hypotheses, pictures, looks)
+
+
+def attention_entropies(translator: Translator, sources: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """The mean entropy of every head over sentence pairs under forced decoding, in nats, by the name of its curve."""
+    tokenizer, model = translator.tokenizer, translator.model
+    src, tgt = (tokenizer.encode(texts, side) for texts, side in zip((sources, references), SIDES, strict=True))
+    most = [min(LONGEST, longest) for longest in (translator.settings.max_source_length, translator.settings.max_length)]
+    with evaluating(model), torch.no_grad():
+        pairs = [Pair.of(one[: most[0]], other[: most[1]], translator.device) for one, other in zip(src, tgt, strict=True)]
+        return entropies([read(model, pair).maps for pair in pairs])
 
 
 def attention_picture(translator: Translator, source: str, tgt: list[int]) -> "Figure | None":

@@ -9,7 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.models.attention import Attention, Global, LocalMonotonic, LocalPredictive, MultiHeadAttention, listening
+from nmt.models.attention import (
+    Attention,
+    Global,
+    Listener,
+    LocalMonotonic,
+    LocalPredictive,
+    MultiHeadAttention,
+    listening,
+)
 from nmt.models.scores import Additive, AdditiveHeads, Concat, Dot, DotHeads, General, Location
 
 EXACT = {"rtol": 0.0, "atol": 1e-9}
@@ -40,7 +48,7 @@ def attention(request: pytest.FixtureRequest, written_out: SimpleNamespace) -> A
 def heard(attention: Attention, query: Tensor, states: Tensor, position: Tensor, mask: Tensor = MASK) -> tuple[Tensor, Tensor]:
     """The contexts (B, K, D), and the weights that a listener receives."""
     weights: list[tuple[nn.Module, Tensor]] = []
-    with listening(lambda owner, found: weights.append((owner, found))):
+    with listening(Listener(lambda owner, found, _: weights.append((owner, found)))):
         contexts = attention(query, attention.memory(states, mask), position)
     assert [owner for owner, _ in weights] == [attention]
     return contexts, weights[0][1]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nmt.components import build_model
 from nmt.explain.record import record_attention
-from nmt.models.attention import listening
+from nmt.models.attention import Listener, listening
 from nmt.models.feedforward import GELU, ReLU, SwiGLU
 from nmt.models.layers import DecoderLayer, EncoderLayer
 from nmt.models.multihead import MultiHead
@@ -143,7 +143,7 @@ def test_multi_head_equals_torchs_multi_head_attention() -> None:
     mask = torch.arange(7) < torch.tensor([[7], [4]])
     expected, weights = theirs(x, y, y, key_padding_mask=~mask, average_attn_weights=False)
     heard: list[Tensor] = []
-    with listening(lambda _, weights: heard.append(weights)):
+    with listening(Listener(lambda _, weights, __: heard.append(weights))):
         plain = ours(ours.queries(x), *ours.keys_values(y), mask[:, None, None])
     torch.testing.assert_close(ours(ours.queries(x), *ours.keys_values(y), mask[:, None, None]), expected, **EXACT)
     torch.testing.assert_close(plain, expected, **EXACT)
@@ -177,7 +177,7 @@ def test_grouped_queries_equal_torchs_multi_head_attention_with_repeated_keys_an
     expected, weights = theirs(x, y, y, key_padding_mask=~mask, average_attn_weights=False)
     assert ours.keys_values(y)[0].shape == (2, key_value_heads, 7, 2)
     heard: list[Tensor] = []
-    with listening(lambda _, weights: heard.append(weights)):
+    with listening(Listener(lambda _, weights, __: heard.append(weights))):
         plain = ours(ours.queries(x), *ours.keys_values(y), mask[:, None, None])
     torch.testing.assert_close(ours(ours.queries(x), *ours.keys_values(y), mask[:, None, None]), expected, **EXACT)
     torch.testing.assert_close(plain, expected, **EXACT)

@@ -10,6 +10,8 @@ from nmt.data.corpus import SPLITS, Corpus, check_languages
 from nmt.data.grammar import english, german
 from nmt.data.grammar.features import Concept, Sentence, Token
 from nmt.data.grammar.sampler import Sampler
+from nmt.data.links import Gold
+from nmt.data.words import AlignedPair, Words
 from nmt.errors import UserError
 
 LANGUAGES = (("en", "de"), ("de", "en"))
@@ -94,6 +96,13 @@ class GrammarCorpus(Corpus):
                 continue
             seen.add(key)
             yield _pair(english_tokens, german_tokens) if self.src == "en" else _pair(german_tokens, english_tokens)
+
+    def aligned(self, split: str) -> Iterator[AlignedPair]:
+        """The pairs of a split with their links, all of them sure; punctuation marks are words of their own."""
+        for pair in self.examples(split):
+            links = frozenset(pair.links)
+            sides = Words.of_tokens(pair.src, pair.src_tokens), Words.of_tokens(pair.tgt, pair.tgt_tokens)
+            yield AlignedPair(*sides, Gold(links, links))
 
     def fingerprint(self, split: str) -> str:
         """A hash of the grammar's own source and of the settings that decide the split."""

@@ -1,0 +1,68 @@
+"""The words of a sentence, and which piece belongs to which."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from nmt.data.links import Gold
+from nmt.data.tokenizer import Side, Tokenizer
+
+
+@dataclass(frozen=True)
+class Words:
+    """A sentence and where its words are.
+
+    Attributes:
+        text: of the sentence.
+        spans: the first character of each word, and the one after its last.
+    """
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def between_spaces(cls, text: str) -> Self:
+        """What white space separates, as in files of word alignments."""
+        return cls.of_tokens(text, text.split())
+
+    @classmethod
+    def of_tokens(cls, text: str, tokens: Sequence[str]) -> Self:
+        """Given words, which stand in the text in this order."""
+        spans, end = [], 0
+        for token in tokens:
+            start = text.index(token, end)
+            end = start + len(token)
+            spans.append((start, end))
+        return cls(text, tuple(spans))
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def of_pieces(self, tokenizer: Tokenizer, side: Side) -> tuple[list[int], list[int]]:
+        """The ids of the sentence, and for each piece the number of its word, from 0.
+
+        A piece belongs to the word of the first of its characters that can be seen; one without any to the word that follows,
+        or at the end to the last. A word that the tokenizer leaves out, such as a control character, has no piece.
+        """
+        if not self.spans:
+            return [], []
+        of_character = [-1] * len(self.text)
+        for number, (start, end) in enumerate(self.spans):
+            of_character[start:end] = [number] * (end - start)
+        following = len(self.spans) - 1  # the word of the nearest character from here on that can be seen
+        for place in reversed(range(len(self.text))):
+            if of_character[place] >= 0 and unicodedata.category(self.text[place]) not in ("Cc", "Cf"):
+                following = of_character[place]
+            of_character[place] = following
+        ids, starts = tokenizer.places(self.text, side)
+        return ids, [of_character[min(start, len(self.text) - 1)] for start in starts]
+
+
+@dataclass(frozen=True)
+class AlignedPair:
+    """A sentence pair with gold links between its words."""
+
+    src: Words
+    tgt: Words
+    gold: Gold

@@ -1,0 +1,103 @@
+"""Word alignments of sentence pairs, by what a model looked at under forced decoding."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from torch import Tensor
+
+from nmt.data.links import Gold, Link
+from nmt.data.tokenizer import SIDES
+from nmt.data.words import Words
+from nmt.decoding.translator import Translator
+from nmt.errors import UserError
+from nmt.evaluation.alignment import counts_of, error_rate
+from nmt.explain.alignment import AlignmentRule, links_of, of_words
+
+THRESHOLDS = tuple(n / 20 for n in range(11))
+"""Among which one is chosen: 0, 0.05 … 0.5."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a pair looked like to a model: attention (H, T + 1, S + 1) of each layer, and the word of each piece.
+
+    Attributes:
+        layers: attention, ends of sentence last.
+        src: the word of each source piece; `tgt` likewise.
+        words: of source and target, how many there are.
+        cut: whether a side was too long and its end was not read.
+    """
+
+    layers: list[Tensor]
+    src: list[int]
+    tgt: list[int]
+    words: tuple[int, int]
+    cut: bool
+
+    def links(self, rule: AlignmentRule) -> list[Link]:
+        """The links that a rule finds; none where a side is empty."""
+        if not self.layers:
+            return []
+        return links_of(of_words(rule.weights(self.layers), self.src, self.tgt, self.words), threshold=rule.threshold)
+
+
+class Aligner:
+    """A translator that says which words of given pairs belong together.
+
+    Args:
+        translator: with one model, which has attention to the source.
+
+    Raises:
+        UserError: if the model has no attention to the source.
+    """
+
+    def __init__(self, translator: Translator) -> None:
+        if not translator.model.cross_attention():
+            raise UserError(
+                "a word alignment needs attention to the source, which this model has not: take a run of bahdanau, luong, "
+                "hybrid, transformer or decoder_only"
+            )
+        self.translator = translator
+        self.usual = AlignmentRule.usual(translator.model)
+
+    def look(self, sources: Sequence[Words], targets: Sequence[Words]) -> list[Looked]:
+        """Let the model read pairs."""
+        translator = self.translator
+        limit = translator.model.longest_target()
+        most = (translator.settings.max_source_length, None if limit is None else limit.pieces - 1)
+        sides = [
+            [[side[:longest] for side in words.of_pieces(translator.tokenizer, name)] for words in texts]
+            for texts, name, longest in zip((sources, targets), SIDES, most, strict=True)
+        ]
+        filled = [n for n, (src, tgt) in enumerate(zip(*sides, strict=True)) if src[0] and tgt[0]]
+        found = translator.engine.layers(*([side[n][0] for n in filled] for side in sides))
+        layers = dict(zip(filled, found, strict=True))
+        lengths = [(len(src), len(tgt)) for src, tgt in zip(sources, targets, strict=True)]
+        cut = [
+            any(longest is not None and len(pieces[0]) == longest for pieces, longest in zip(pair, most, strict=True))
+            for pair in zip(*sides, strict=True)
+        ]
+        return [
+            Looked(layers.get(n, []), src[1], tgt[1], lengths[n], cut[n])
+            for n, (src, tgt) in enumerate(zip(*sides, strict=True))
+        ]
+
+    def align(self, sources: Sequence[Words], targets: Sequence[Words], rule: AlignmentRule | None = None) -> list[list[Link]]:
+        """The links of pairs by a rule, or by the usual one."""
+        return [looked.links(rule or self.usual) for looked in self.look(sources, targets)]
+
+    def rules(self, looked: Sequence[Looked]) -> Iterable[AlignmentRule]:
+        """Every layer by itself, and the mean of all, each with and without the shift."""
+        layers = next((len(one.layers) for one in looked if one.layers), 0)
+        places = [*range(1, layers + 1), *([None] if layers > 1 else [])]
+        return [replace(self.usual, layer=layer, shift=shift) for layer, shift in product(places, (False, True))]
+
+
+def choose_rule(looked: Sequence[Looked], gold: Sequence[Gold], rules: Iterable[AlignmentRule]) -> AlignmentRule:
+    """The rule with the least alignment error rate, the first among equals."""
+
+    def rate(rule: AlignmentRule) -> float:
+        return error_rate([counts_of(one.links(rule), links) for one, links in zip(looked, gold, strict=True)])
+
+    return min(rules, key=rate)
