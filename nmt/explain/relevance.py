@@ -42,7 +42,8 @@ def relevance(model: Seq2Seq, pair: Pair) -> Attribution:
 
 def _row(found: Read, y: Tensor, t: int, *, last: bool) -> tuple[Tensor, Tensor]:
     """Row t of R^ts (S,) and of R^tt (T,)."""
-    gradients = torch.autograd.grad(y, found.computed, retain_graph=not last)
+    # of one stack, nobody sees what the source attends to in the last layer
+    gradients = torch.autograd.grad(y, found.computed, retain_graph=not last, materialize_grads=True)
     with torch.no_grad():
         positive = [(A * g).clamp(min=0).mean((0, 1)) for A, g in zip(found.computed, gradients, strict=True)]  # Ā
         R_ts, R_tt = propagated(found.maps.with_each(positive))

@@ -314,6 +314,20 @@ def test_a_chosen_word_stays_chosen_when_layer_and_method_change(show: Open) -> 
     assert readout(page)[0].startswith(f"fast ← {[*SOURCE, '⏎ end'][run.maps[3].values[0, 0, 4].argmax()]} ")
 
 
+def test_a_chosen_word_is_dropped_where_its_place_is_that_of_another_word(show: Open) -> None:
+    page = show(explained())
+    word(page, "row", 1).click()
+    page.mouse.move(0, 0)
+    choose(page, kind="prefix")
+    assert readout(page)[0].startswith("dog ← ")
+    choose(page, kind="encoder")
+    assert readout(page) == ["no word chosen"]
+    word(page, "column", 1).click()
+    page.mouse.move(0, 0)
+    choose(page, kind="prefix")
+    assert readout(page) == ["no word chosen"]
+
+
 def test_only_what_a_method_has_can_be_chosen(show: Open) -> None:
     page = show(explained())
     offered = lambda name: page.locator(f"#{name} option").evaluate_all("items => items.map(item => item.value)")  # noqa: E731
@@ -337,12 +351,12 @@ def test_what_speaks_against_a_word_has_another_colour_and_the_legend_says_which
     values = numbers(page)
     assert page.locator("#legend").text_content() == f"against −{values.abs().max():.2f}{values.abs().max():.2f} for"
     colours = page.locator("tbody td").evaluate_all("cells => cells.map(cell => getComputedStyle(cell).backgroundColor)")
-    hues = {
-        ("-" if value < 0 else "+", tuple(colour.strip("rgba()").split(",")[:3]))
-        for value, colour in zip(values.flatten(), colours, strict=True)
-        if value
-    }
-    assert len(hues) == 2
+    hues: dict[bool, set[tuple[str, ...]]] = {True: set(), False: set()}
+    for value, colour in zip(values.flatten().tolist(), colours, strict=True):
+        if value:
+            hues[value < 0].add(tuple(colour.strip("rgba()").split(",")[:3]))
+    assert len(hues[True]) == len(hues[False]) == 1
+    assert hues[True] != hues[False]
     row = values[2].abs().argmax()
     word(page, "row", 2).hover()
     sign = "−" if values[2, row] < 0 else ""
@@ -538,10 +552,9 @@ def test_words_stay_where_they_are_when_pointed_at(show: Open) -> None:
 
 
 def test_a_map_of_forty_words_scrolls_under_its_headings(show: Open) -> None:
-    page = show(
-        explained(source=[f"Quelle{n}" for n in range(40)], target=[f"target{n}" for n in range(40)]),
-        viewport={"width": 900, "height": 700},
-    )
+    source, target = [f"Quelle{n}" for n in range(40)], [f"target{n}" for n in range(40)]
+    run = Explained("a", "m", source, target, [Map("attention", "source", torch.eye(41)[None, None])])
+    page = show(run, viewport={"width": 900, "height": 700})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     top, left = page.locator("thead th").nth(30), page.locator("tbody th").nth(30)
     x, y = left.bounding_box()["x"], top.bounding_box()["y"]
@@ -551,6 +564,14 @@ def test_a_map_of_forty_words_scrolls_under_its_headings(show: Open) -> None:
     word(page, "row", 35).click()
     box, row = page.locator(".map").bounding_box(), page.locator("tbody th").nth(35).bounding_box()
     assert box["y"] < row["y"] < box["y"] + box["height"]
+    before = page.locator(".map").evaluate("map => [map.scrollLeft, map.scrollTop]")
+    word(page, "row", 34).click()
+    assert page.locator(".map").evaluate("map => [map.scrollLeft, map.scrollTop]") == before  # it was in view
+    word(page, "column", 39).click()
+    column = page.locator("thead th").nth(39).bounding_box()
+    assert box["x"] < column["x"] < box["x"] + box["width"]
+    strongest = page.locator("tbody tr").nth(39).bounding_box()
+    assert box["y"] < strongest["y"] < box["y"] + box["height"]
     assert page.evaluate("scrollX") == 0
 
 
