@@ -57,9 +57,11 @@ def test_the_scalars_of_a_run_are_those_of_the_document(watched) -> None:
     promised = set(re.findall(r"^\| `((?:train|valid|speed|memory|final)/\w+)` \|", document, re.MULTILINE))
     if not Path("/proc/self/status").exists():
         promised.discard("memory/host")
+    assert "`attention_entropy/KIND_layer_L_head_H`" in document
+    promised.add("attention_entropy/cross_layer_1_head_1")  # Luong's one layer of attention with its one head
     without_gpu = {name for name in promised if not name.startswith("memory/device")}
     assert set(board(run).Tags()["scalars"]) == without_gpu
-    told = {name for line in lines(run) for name in line if re.match(r"(train|valid|speed|memory|final)/", name)}
+    told = {name for line in lines(run) for name in line if re.match(r"(train|valid|speed|memory|final|attention_entropy)/", name)}
     assert told == without_gpu
 
 
