@@ -69,8 +69,7 @@ def explanation_picture(values: Tensor, source: Sequence[str], target: Sequence[
     axes = figure.add_subplot()
     signed = bool((values < 0).any())
     largest = float(values.abs().max()) or 1.0
-    colours = colormaps["RdBu" if signed else "gray"].copy()
-    colours.set_bad(GAP)
+    colours = colormaps["RdBu" if signed else "gray"].with_extremes(bad=GAP)
     image = axes.imshow(drawn, cmap=colours, vmin=-largest if signed else 0.0, vmax=largest, aspect="auto")
     _label(axes, rows, columns)
     axes.set_title(title, pad=12)

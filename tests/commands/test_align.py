@@ -106,12 +106,13 @@ def test_a_corpus_with_gold_links_needs_no_files_and_chooses_on_dev(nmt: Any, ma
 
 def test_the_rule_is_chosen_on_given_dev_files(nmt: Any, make_run: MakeRun, folder: Path) -> None:
     run = make_run("transformer_tiny")
-    wanted = nmt("align", run, "src=src", "tgt=tgt", "layer=1", "shift=true", "threshold=0", "output=ideal")
+    wanted = nmt("align", run, "src=src", "tgt=tgt", "layer=2", "shift=true", "threshold=0", "output=ideal")
     assert wanted.status == 0, wanted.err
     dev = ["dev.src=src", "dev.tgt=tgt", "dev.gold=ideal"]
     done = nmt("align", run, "src=src", "tgt=tgt", *dev)
-    assert "chosen on dev (5 pairs): layer 1, shifted" in done.err
+    assert "chosen on dev (5 pairs): layer 2" in done.err
     assert done.out == (folder / "ideal").read_bytes()
+    assert nmt("align", run, "src=src", "tgt=tgt").out != done.out
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_the_rule_is_chosen_on_given_dev_files(nmt: Any, make_run: MakeRun, fold
         ("transformer_tiny", ["head=0"], r"head=0 is not there: this layer has 2 heads, from 1"),
         ("luong_tiny", ["threshold=7"], r"threshold must be from 0 to 1, but is 7"),
         ("luong_tiny", ["gold=short"], r"short has 1 lines but there are 5 sentence pairs"),
-        ("luong_tiny", ["gold=far"], r"far: line 3: the link 9-0 is outside the sentence: the source has 3 words"),
+        ("luong_tiny", ["gold=far"], r"far: line 3: the link 9-0 is outside the sentence: the source has 4 words"),
         ("luong_tiny", ["gold=nowhere"], r"nowhere"),
         ("luong_tiny", ["symmetrize=grow"], r"symmetrize must be one of intersection, union, grow-diag, .*'grow'"),
         ("luong_tiny", ["reverse={run}"], r"reverse=.* translates en to de, but must translate the other way of en to de"),

@@ -61,7 +61,9 @@ def test_the_scalars_of_a_run_are_those_of_the_document(watched) -> None:
     promised.add("attention_entropy/cross_layer_1_head_1")  # Luong's one layer of attention with its one head
     without_gpu = {name for name in promised if not name.startswith("memory/device")}
     assert set(board(run).Tags()["scalars"]) == without_gpu
-    told = {name for line in lines(run) for name in line if re.match(r"(train|valid|speed|memory|final|attention_entropy)/", name)}
+    told = {
+        name for line in lines(run) for name in line if re.match(r"(train|valid|speed|memory|final|attention_entropy)/", name)
+    }
     assert told == without_gpu
 
 
