@@ -20,11 +20,15 @@ from nmt.errors import UserError
 from nmt.evaluation.alignment import SYMMETRIZATIONS, AlignmentScore, score_alignment
 from nmt.explain.alignment import AlignmentRule
 from nmt.run import Config, Run
+from nmt.training.guide import is_guided, rule_of
 
 log = logging.getLogger("nmt")
 
 PAIRS = 1024
 """Pairs that are read together."""
+
+Alignment = list[list[Link]]
+"""The links of every pair."""
 
 
 @dataclass(frozen=True)
@@ -49,40 +53,45 @@ def main(config: Config) -> float | None:
     pairs, dev = _pairs(run, config), _dev(run, config)
     aligner = _aligner(config)
     backward = None if config["reverse"] is None else _reverse(config, run)
-    rule = _rule(config, aligner, dev)
     with output_to(config["output"]) as output:
-        looked, links = _align(aligner, pairs, rule)
-        found = {"links": links}
+        links, compared = _of_one_run(config, aligner, pairs, dev)
         if backward is not None:
-            back_rule = _rule(config, backward, None if dev is None else dev.swapped())
-            back = [[(i, j) for j, i in one] for one in _align(backward, pairs.swapped(), back_rule)[1]]
-            both = SYMMETRIZATIONS[config["symmetrize"]]
-            joined = [sorted(both(*directions)) for directions in zip(links, back, strict=True)]
-            found = {f"this run, {described(rule)}": links, f"reverse, {described(back_rule)}": back}
-            if pairs.gold is not None:
-                found |= {
-                    name: [sorted(method(*directions)) for directions in zip(links, back, strict=True)]
-                    for name, method in SYMMETRIZATIONS.items()
-                }
-            links = joined
+            reverse, _ = _of_one_run(config, backward, pairs.swapped(), None if dev is None else dev.swapped())
+            compared = _of_both(links, [[(i, j) for j, i in one] for one in reverse])
+            links = compared[config["symmetrize"]]
         write_lines(output, map(pharaoh, links))
-    if cut := sum(one.cut for one in looked):
-        log.warning(f"{cut:,} pairs have a side too long for the model: their last words have no links")
     if pairs.gold is None:
         return None
-    if backward is None:
-        found = {described(each): [one.links(each) for one in looked] for each in _compared(aligner, looked, rule)}
-    scores = {name: score_alignment(each, pairs.gold) for name, each in found.items()}
-    console.print(_table(scores))
-    final = score_alignment(links, pairs.gold)
-    log.info(f"written: {described(rule) if backward is None else config['symmetrize']}: {_in_words(final)}")
-    return final.error_rate
+    console.print(_table({name: score_alignment(found, pairs.gold) for name, found in compared.items()}))
+    score = score_alignment(links, pairs.gold)
+    log.info(f"written: {_in_words(score)}")
+    return score.error_rate
 
 
-def _compared(aligner: Aligner, looked: list[Looked], rule: AlignmentRule) -> list[AlignmentRule]:
+def _of_one_run(config: Config, aligner: Aligner, pairs: Pairs, dev: Pairs | None) -> tuple[Alignment, dict[str, Alignment]]:
+    """The links by the rule, and where there is gold to compare with those of every layer, shifted and not."""
+    rule = _rule(config, aligner, dev)
+    looked, links = _look(aligner, pairs, rule)
+    if cut := sum(one.cut for one in looked):
+        log.warning(f"{cut:,} pairs have a side too long for the model: their last words have no links")
+    log.info(f"links by {described(rule)}")
+    rules = [rule] if pairs.gold is None else _beside(aligner, looked, rule)
+    return links, {described(each): [one.links(each) for one in looked] for each in rules}
+
+
+def _beside(aligner: Aligner, looked: list[Looked], rule: AlignmentRule) -> list[AlignmentRule]:
     """Every layer, shifted and not, with the threshold and head of the rule; and the rule."""
     rules = [replace(each, threshold=rule.threshold, head=rule.head) for each in aligner.rules(looked)]
     return rules if rule in rules else [*rules, rule]
+
+
+def _of_both(forward: Alignment, backward: Alignment) -> dict[str, Alignment]:
+    """Either direction, and every way to make one of them."""
+    joined = {
+        name: [sorted(method(*pair)) for pair in zip(forward, backward, strict=True)]
+        for name, method in SYMMETRIZATIONS.items()
+    }
+    return {"this run": forward, "reverse": backward} | joined
 
 
 def described(rule: AlignmentRule) -> str:
@@ -112,10 +121,10 @@ def _table(scores: dict[str, AlignmentScore]) -> Table:
     return table
 
 
-def _align(aligner: Aligner, pairs: Pairs, rule: AlignmentRule) -> tuple[list[Looked], list[list[Link]]]:
+def _look(aligner: Aligner, pairs: Pairs, rule: AlignmentRule) -> tuple[list[Looked], Alignment]:
     """What the model saw, kept only where there is gold to compare with, and the links."""
     kept: list[Looked] = []
-    links: list[list[Link]] = []
+    links: Alignment = []
     for start in range(0, len(pairs.src), PAIRS):
         looked = aligner.look(pairs.src[start : start + PAIRS], pairs.tgt[start : start + PAIRS])
         for one in looked:
@@ -129,7 +138,9 @@ def _align(aligner: Aligner, pairs: Pairs, rule: AlignmentRule) -> tuple[list[Lo
 def _aligner(config: Config) -> Aligner:
     if len(runs_of(config)) > 1:
         raise UserError("nmt align takes one run, and one of the other direction as reverse=RUN")
-    return Aligner(open_translator(config))
+    translator = open_translator(config)
+    guided = Run.open(runs_of(config)[0]).config
+    return Aligner(translator, rule_of(guided, translator.model) if is_guided(guided) else None)
 
 
 def _reverse(config: Config, run: Run) -> Aligner:

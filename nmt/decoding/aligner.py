@@ -47,36 +47,39 @@ class Aligner:
 
     Args:
         translator: with one model, which has attention to the source.
+        usual: how links are read off where nothing else is said; None: `AlignmentRule.usual`.
 
     Raises:
         UserError: if the model has no attention to the source.
     """
 
-    def __init__(self, translator: Translator) -> None:
+    def __init__(self, translator: Translator, usual: AlignmentRule | None = None) -> None:
         if not translator.model.cross_attention():
             raise UserError(
                 "a word alignment needs attention to the source, which this model has not: take a run of bahdanau, luong, "
                 "hybrid, transformer or decoder_only"
             )
         self.translator = translator
-        self.usual = AlignmentRule.usual(translator.model)
+        self.usual = usual or AlignmentRule.usual(translator.model)
 
     def look(self, sources: Sequence[Words], targets: Sequence[Words]) -> list[Looked]:
         """Let the model read pairs."""
         translator = self.translator
         limit = translator.model.longest_target()
         most = (translator.settings.max_source_length, None if limit is None else limit.pieces - 1)
-        sides = [
-            [[side[:longest] for side in words.of_pieces(translator.tokenizer, name)] for words in texts]
-            for texts, name, longest in zip((sources, targets), SIDES, most, strict=True)
+        read = [
+            [words.of_pieces(translator.tokenizer, side) for words in texts]
+            for texts, side in zip((sources, targets), SIDES, strict=True)
         ]
+        whole = [[len(ids) for ids, _ in side] for side in read]
+        sides = [[(ids[:n], of[:n]) for ids, of in side] for side, n in zip(read, most, strict=True)]
         filled = [n for n, (src, tgt) in enumerate(zip(*sides, strict=True)) if src[0] and tgt[0]]
         found = translator.engine.layers(*([side[n][0] for n in filled] for side in sides))
         layers = dict(zip(filled, found, strict=True))
         lengths = [(len(src), len(tgt)) for src, tgt in zip(sources, targets, strict=True)]
         cut = [
-            any(longest is not None and len(pieces[0]) == longest for pieces, longest in zip(pair, most, strict=True))
-            for pair in zip(*sides, strict=True)
+            any(longest is not None and pieces > longest for pieces, longest in zip(pair, most, strict=True))
+            for pair in zip(*whole, strict=True)
         ]
         return [
             Looked(layers.get(n, []), src[1], tgt[1], lengths[n], cut[n])

@@ -31,12 +31,8 @@ class AlignmentRule:
 
     @classmethod
     def usual(cls, model: Seq2Seq) -> "AlignmentRule":
-        """Of a decoder of several layers the last but one, shifted (Garg et al. 2019; Chen et al. 2020); else its only one.
-
-        A recurrent decoder's attention is a part of its step: it is taken where the word is predicted (Bahdanau et al. 2015).
-        """
-        layers = len(model.cross_attention())
-        return cls(layer=max(layers - 1, 1), head=None, shift=has_stacks(model), threshold=0.0)
+        """The mean of all layers and heads where a word is predicted: of what was measured (docs/results.md) the best."""
+        return cls(layer=1 if len(model.cross_attention()) == 1 else None, head=None, shift=False, threshold=0.0)
 
     def check(self, layers: Sequence[Tensor]) -> None:
         """Raise `UserError` if the attention of the layers, (H, T, S) each, has not what the rule asks for."""

@@ -195,7 +195,7 @@ class Validator:
             prepared.references,
             loss,
             aligned=prepared.aligned,
-            rule=rule_of(self._run.config, searched) if searched.cross_attention() else None,
+            rule=rule_of(self._run.config, searched),
         )
 
 
