@@ -220,9 +220,7 @@ class AlignConfig(RunConfig):
     dev: AlignedFiles = field(default_factory=AlignedFiles)  # by which layer, shift and threshold are chosen that are null
     layer: Any = None  # of the attention to the source, from 1, or mean; null: mean, or what was guided
     head: int | None = None  # from 1; null: the mean of all
-    shift: bool | None = (
-        None  # take the step that has read a target word, not the one that predicts it; null: no, or as guided
-    )
+    shift: bool | None = None  # take the step that has read a target word, not the one that predicts it; null: no, or as guided
     threshold: float | None = None  # a smaller weight is no link; null: 0
     reverse: str | None = None  # a run of the other direction, …
     reverse_checkpoint: str = "best"

@@ -93,3 +93,36 @@ def test_the_picture_shows_the_weights_under_the_pieces() -> None:
     assert [label.get_text() for label in axes.get_xticklabels()] == ["▁a", r"\$b\$", "</s>"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["▁x", "</s>"]
     assert axes.images[0].get_array().tolist() == weights.tolist()
+
+
+def test_weights_keep_their_gradients_where_asked(model: Seq2Seq) -> None:
+    src, tgt_in = torch.tensor([[4, 5, 6, EOS]]), torch.tensor([[BOS, 8, 9]])
+    mask = torch.ones_like(src, dtype=torch.bool)
+    with record_attention(model) as maps:
+        features = model(src, tgt_in, mask)
+    recorded = [weights for heard in maps.values() for weights in heard]
+    expected = torch.autograd.grad(features.square().sum(), recorded)
+    with record_attention(model, gradients=True) as maps:
+        features = model(src, tgt_in, mask)
+    recorded = [weights for heard in maps.values() for weights in heard]
+    features.square().sum().backward()
+    for weights, gradient in zip(recorded, expected, strict=True):
+        torch.testing.assert_close(weights.grad, gradient)
+    assert any(bool(gradient.any()) for gradient in expected)
+
+
+def test_gradients_need_autograd(model: Seq2Seq) -> None:
+    with (
+        torch.no_grad(),
+        pytest.raises(ValueError, match="gradients=True needs autograd"),
+        record_attention(model, gradients=True),
+    ):
+        model(torch.tensor([[4]]), torch.tensor([[BOS]]), torch.ones(1, 1, dtype=torch.bool))
+
+
+def test_some_modules_alone_can_be_recorded(compose_model: Compose) -> None:
+    model = built(compose_model, "model=transformer_tiny")
+    src, tgt_in = torch.tensor([[4, 5, 6, EOS]]), torch.tensor([[BOS, 8, 9]])
+    with record_attention(model, of=model.encoder_attention()[1:]) as maps:
+        model(src, tgt_in, torch.ones_like(src, dtype=torch.bool))
+    assert list(maps) == ["encoder.layers.1.self_attention"]

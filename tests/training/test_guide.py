@@ -1,5 +1,8 @@
 """Guided alignment: links of words become links of pieces, and attention learns from them."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +16,17 @@ import nmt.config
 from nmt.checks import check_settings
 from nmt.data.batches import collate
 from nmt.data.guide import open_links
+from nmt.data.links import read_pharaoh
 from nmt.data.store import open_store
 from nmt.data.tokenizer import Tokenizer
+from nmt.data.words import Words
+from nmt.decoding.aligner import Aligner
+from nmt.decoding.translator import Translator
 from nmt.errors import UserError
+from nmt.evaluation.alignment import grow_diag_final_and
 from nmt.explain.record import record_attention
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.guide import guide_of, rule_of
+from nmt.training.guide import guide_of, links_for, rule_of
 from nmt.training.loss import GuidedModel, TrainedModel
 
 Build = Callable[[dict[str, Any]], Seq2Seq]
@@ -177,3 +185,49 @@ def test_attention_that_is_not_there_cannot_be_guided(
 def test_without_links_nothing_is_guided(small_spec: Spec, built: Build) -> None:
     assert guide_of({"guide": {"links": None, "run": None}}, built(small_spec("model=luong"))) is None
     assert guide_of({}, built(small_spec("model=luong"))) is None
+
+
+def test_two_runs_give_their_symmetrised_links(
+    tmp_path: Path, make_run: Callable[..., Path], lines: Any, pairs: list[tuple[str, str]]
+) -> None:
+    run, reverse = make_run("luong_tiny"), make_run("luong_tiny", seed=2)
+    config = {"guide": {"links": None, "run": str(run), "reverse": str(reverse)}, "device": "cpu"}
+    corpus = lines([*pairs[:5], ("", "nothing")])
+    file = Path(links_for(config, corpus, tmp_path))
+    aligners = [Aligner(Translator.load(one)) for one in (run, reverse)]
+    src, tgt = ([Words.between_spaces(text) for text in side] for side in zip(*corpus.pairs("train"), strict=True))
+    forward = aligners[0].align(src, tgt)
+    backward = [[(i, j) for j, i in links] for links in aligners[1].align(tgt, src)]
+    expected = [sorted(grow_diag_final_and(*both)) for both in zip(forward, backward, strict=True)]
+    assert [sorted(links) for links in read_pharaoh(file)] == expected
+    assert any(expected)
+    assert links_for(config, corpus, tmp_path) == str(file)  # from the cache
+
+
+@pytest.mark.integration
+def test_a_guided_run_says_its_error_rate_and_continues_with_its_own_links_only(tmp_path: Path) -> None:
+    keys = [
+        *(
+            "model=transformer_tiny",
+            "data.train_pairs=300",
+            "data.dev_pairs=10",
+            "data.test_pairs=5",
+            "tokenizer.vocab_size=500",
+        ),
+        *("train.tokens_per_batch=300", "train.validate_every=4", "decode.beam=1", "decode.max_length=10", "train.threads=1"),
+        *(f"run_dir={tmp_path / 'run'}", f"paths.cache={tmp_path / 'cache'}", "device=cpu"),
+    ]
+
+    def train(*more: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "nmt", "train", *keys, *more]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = train("guide.links=gold", "train.max_updates=4")
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    (rate,) = [line["valid/alignment_error_rate"] for line in told if "valid/alignment_error_rate" in line]
+    assert 0 < rate <= 1
+    refused = train("train.max_updates=8")
+    assert refused.returncode == 2
+    assert "the links of guide" in refused.stderr
+    assert train("guide.links=gold", "train.max_updates=8").returncode == 0
