@@ -217,11 +217,12 @@ class AlignConfig(RunConfig):
     gold_format: str = "auto"  # pharaoh, talp or naacl; auto: by its ending or its first line
     gold_base: int | None = None  # what it counts words from; null: pharaoh 0, talp and naacl 1
     gold_swapped: bool = False  # it has the target word first
-    dev: AlignedFiles = field(default_factory=AlignedFiles)  # by which layer, shift and threshold are chosen that are null
+    dev: AlignedFiles = field(default_factory=AlignedFiles)  # by which layer, shift, threshold and end are chosen that are null
     layer: Any = None  # of the attention to the source, from 1, or mean; null: mean, or what was guided
     head: int | None = None  # from 1; null: the mean of all
     shift: bool | None = None  # take the step that has read a target word, not the one that predicts it; null: no, or as guided
     threshold: float | None = None  # a smaller weight is no link; null: 0
+    end: bool | None = None  # whether a word that looks most at the end of the source has no link; null: yes
     reverse: str | None = None  # a run of the other direction, …
     reverse_checkpoint: str = "best"
     symmetrize: str = "grow-diag-final-and"  # … and what becomes of both: or intersection, union, grow-diag, grow-diag-final

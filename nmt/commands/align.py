@@ -80,8 +80,8 @@ def _of_one_run(config: Config, aligner: Aligner, pairs: Pairs, dev: Pairs | Non
 
 
 def _beside(aligner: Aligner, looked: list[Looked], rule: AlignmentRule) -> list[AlignmentRule]:
-    """Every layer, shifted and not, with the threshold and head of the rule; and the rule."""
-    rules = [replace(each, threshold=rule.threshold, head=rule.head) for each in aligner.rules(looked)]
+    """Every layer, shifted and not, with the threshold, head and end of the rule; and the rule."""
+    rules = [replace(each, threshold=rule.threshold, head=rule.head, end=rule.end) for each in aligner.rules(looked)]
     return rules if rule in rules else [*rules, rule]
 
 
@@ -99,7 +99,7 @@ def described(rule: AlignmentRule) -> str:
     layer = "mean of layers" if rule.layer is None else f"layer {rule.layer}"
     head = "" if rule.head is None else f" head {rule.head}"
     least = f", weights from {rule.threshold:g}" if rule.threshold else ""
-    return f"{layer}{head}{', shifted' if rule.shift else ''}{least}"
+    return f"{layer}{head}{', shifted' if rule.shift else ''}{least}{'' if rule.end else ', no end'}"
 
 
 def _in_words(score: AlignmentScore) -> str:
@@ -154,7 +154,7 @@ def _reverse(config: Config, run: Run) -> Aligner:
 
 def _rule(config: Config, aligner: Aligner, dev: Pairs | None) -> AlignmentRule:
     """The usual rule, changed where keys say so; what they leave open is chosen on dev, where there is one."""
-    typed: dict[str, Any] = {name: config[name] for name in ("head", "shift", "threshold") if config[name] is not None}
+    typed: dict[str, Any] = {name: config[name] for name in ("head", "shift", "threshold", "end") if config[name] is not None}
     if (layer := config["layer"]) is not None:
         if layer != "mean" and (not isinstance(layer, int) or isinstance(layer, bool)):
             raise UserError(f"layer must be a number from 1, or mean, but is {layer!r}")
@@ -167,8 +167,11 @@ def _rule(config: Config, aligner: Aligner, dev: Pairs | None) -> AlignmentRule:
         if one.layers:
             usual.check(one.layers)
     thresholds = [typed["threshold"]] if "threshold" in typed else THRESHOLDS
+    ends = [typed["end"]] if "end" in typed else [True, False]
     open_rules = (replace(rule, **typed) for rule in aligner.rules(looked))
-    rules = [replace(rule, threshold=least) for rule in dict.fromkeys(open_rules) for least in thresholds]
+    rules = [
+        replace(rule, threshold=least, end=end) for rule in dict.fromkeys(open_rules) for end in ends for least in thresholds
+    ]
     assert dev.gold is not None
     chosen = choose_rule(looked, dev.gold, rules)
     log.info(f"chosen on dev ({len(dev.src):,} pairs): {described(chosen)}")

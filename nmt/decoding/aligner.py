@@ -39,7 +39,8 @@ class Looked:
         """The links that a rule finds; none where a side is empty."""
         if not self.layers:
             return []
-        return links_of(of_words(rule.weights(self.layers), self.src, self.tgt, self.words), threshold=rule.threshold)
+        weights = of_words(rule.weights(self.layers), self.src, self.tgt, self.words)
+        return links_of(weights, threshold=rule.threshold, end=rule.end)
 
 
 class Aligner:

@@ -22,12 +22,14 @@ class AlignmentRule:
         shift: take the step that has read a target word, not the one that predicts it (Chen et al. 2020, section 3.1): it
             knows the word.
         threshold: a smaller weight gives no link.
+        end: a word that looks at the end of the source most has no link; False: the end does not count.
     """
 
     layer: int | None
     head: int | None
     shift: bool
     threshold: float
+    end: bool = True
 
     @classmethod
     def usual(cls, model: Seq2Seq) -> "AlignmentRule":
@@ -76,12 +78,13 @@ def of_words(weights: Tensor, source: Sequence[int], target: Sequence[int], word
     return merged(weights, target, [*source, words[0]], (words[1], words[0] + 1))
 
 
-def links_of(weights: Tensor, *, threshold: float = 0.0) -> list[Link]:
+def links_of(weights: Tensor, *, threshold: float = 0.0, end: bool = True) -> list[Link]:
     """Each target word linked to the source word with its largest weight, of `of_words`.
 
-    None where the end of the source has more, the weight is below the threshold, or there is no weight at all.
+    None where the end of the source has more (unless it does not count), where the weight is below the threshold, or where
+    there is none at all.
     """
-    best, places = weights.max(dim=1)
+    best, places = (weights if end else weights[:, :-1]).max(dim=1)
     chosen = zip(places.tolist(), best.tolist(), strict=True)
-    end = weights.size(1) - 1
-    return [(s, t) for t, (s, weight) in enumerate(chosen) if s != end and weight > 0 and weight >= threshold]
+    last = weights.size(1) - 1
+    return [(s, t) for t, (s, weight) in enumerate(chosen) if s != last and weight > 0 and weight >= threshold]

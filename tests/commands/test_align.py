@@ -69,6 +69,7 @@ def test_keys_choose_what_is_read_off(nmt: Any, make_run: MakeRun, folder: Path)
     for keys, rule in (
         (["layer=2", "head=1", "shift=true", "threshold=0.1"], AlignmentRule(2, 1, True, 0.1)),
         (["layer=mean", "shift=false"], AlignmentRule(None, None, False, 0.0)),
+        (["layer=1", "end=false"], AlignmentRule(1, None, False, 0.0, end=False)),
     ):
         done = nmt("align", run, "src=src", "tgt=tgt", *keys)
         assert links_in(done.lines) == [sorted(links) for links in aligner.align(sides[0], sides[1], rule)]

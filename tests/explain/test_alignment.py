@@ -29,6 +29,7 @@ def test_no_link_where_most_goes_to_the_end_or_the_weight_is_small() -> None:
     weights = torch.tensor([[0.6, 0.3, 0.1], [0.1, 0.3, 0.6], [0.3, 0.4, 0.3], [0.0, 0.0, 0.0]])
     assert links_of(weights) == [(0, 0), (1, 2)]
     assert links_of(weights, threshold=0.5) == [(0, 0)]
+    assert links_of(weights, end=False) == [(0, 0), (1, 1), (1, 2)]
 
 
 def test_the_shift_takes_the_step_that_has_read_the_word() -> None:
