@@ -10,12 +10,15 @@ from torch import Tensor
 
 from nmt.checks import check_decode_settings
 from nmt.config import DecodeSettings
+from nmt.data.links import Link
 from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.engine import Engine, Ids
 from nmt.decoding.risk import least_risk
 from nmt.decoding.search import Hypothesis
-from nmt.decoding.words import Link, by_word, links, source_words, words_of
+from nmt.decoding.words import by_word, source_words, words_of
 from nmt.errors import UserError
+from nmt.explain.alignment import links_of
+from nmt.explain.units import rows_of_words
 from nmt.models.seq2seq import Seq2Seq
 from nmt.vocabulary import BOS, EOS, PAD, UNK
 
@@ -161,7 +164,8 @@ class Translator:
             raise UserError("a word alignment needs attention to the source, which this model has not")
         sources, targets, _ = self._pairs(sentences, targets)
         words = [words_of(self.tokenizer.pieces(target, "tgt")) for target in targets]
-        return [links(weights, tgt) for weights, tgt in zip(self._looked_at(sources, targets), words, strict=True)]
+        looked_at = self._looked_at(sources, targets)
+        return [links_of(rows_of_words(weights, tgt)) for weights, tgt in zip(looked_at, words, strict=True)]
 
     def _looked_at(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[Tensor]:
         """How much each piece of given translations looked at each source word and, last, at the end: (T, words + 1)."""

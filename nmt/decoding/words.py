@@ -1,12 +1,9 @@
-"""From pieces to words, and from attention to which word goes with which."""
+"""From pieces to words."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-
-Link = tuple[int, int]
-"""A source word and a target word, both counted from 0."""
 
 
 def words_of(pieces: Sequence[str]) -> list[int]:
@@ -41,16 +38,3 @@ def by_word(attention: Tensor, words: Sequence[int]) -> Tensor:
     count = max(words, default=-1) + 1
     numbers = torch.tensor([*words, count], device=attention.device)
     return attention.new_zeros(len(attention), count + 1).index_add_(1, numbers, attention[:, : len(numbers)])
-
-
-def links(weights: Tensor, words: Sequence[int]) -> list[Link]:
-    """For each target word the source word that it looked at most, if that is not the end of the source.
-
-    Args:
-        weights: of T target pieces over source words and EOS, (T, words + 1); a word has the mean of its pieces.
-        words: the word that each of the T pieces belongs to.
-    """
-    numbers = torch.tensor(words, dtype=torch.long, device=weights.device)
-    of_word = weights.new_zeros(max(words, default=-1) + 1, weights.size(1)).index_add_(0, numbers, weights)
-    best = of_word.argmax(1).tolist()  # a sum over the pieces has its maximum where their mean has it
-    return [(source, target) for target, source in enumerate(best) if source < weights.size(1) - 1]

@@ -18,9 +18,13 @@ def merged(weights: Tensor, rows: Sequence[int], columns: Sequence[int], size: t
         columns: the word of each of the S pieces.
         size: words of either side.
     """
-    mean = _members(rows, size[0], weights)
-    mean = mean / mean.sum(1, keepdim=True).clamp(min=1)
-    return mean @ weights @ _members(columns, size[1], weights).t()
+    return rows_of_words(weights, rows, size[0]) @ _members(columns, size[1], weights).t()
+
+
+def rows_of_words(weights: Tensor, rows: Sequence[int], count: int | None = None) -> Tensor:
+    """The mean over the pieces of each word of weights (…, T, S), (…, count, S); `rows` has the word of each piece."""
+    mean = _members(rows, max(rows, default=-1) + 1 if count is None else count, weights)
+    return mean / mean.sum(1, keepdim=True).clamp(min=1) @ weights
 
 
 def _members(numbers: Sequence[int], count: int, like: Tensor) -> Tensor:

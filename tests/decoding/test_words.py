@@ -1,9 +1,9 @@
-"""From pieces to words, and from attention to links, on numbers that are written down."""
+"""From pieces to words, on numbers that are written down."""
 
 import torch
 
 from nmt.data.tokenizer import Tokenizer
-from nmt.decoding.words import by_word, links, source_words, words_of
+from nmt.decoding.words import by_word, source_words, words_of
 
 
 def test_a_mark_of_a_space_begins_a_word() -> None:
@@ -25,13 +25,6 @@ def test_the_attention_to_a_word_is_that_to_its_pieces() -> None:
     attention = torch.tensor([[0.1, 0.2, 0.3, 0.4, 9.0], [0.5, 0.0, 0.25, 0.25, 9.0]])  # three pieces, the end, padding
     torch.testing.assert_close(by_word(attention, [0, 0, 1]), torch.tensor([[0.3, 0.3, 0.4], [0.5, 0.25, 0.25]]))
     assert by_word(attention, []).shape == (2, 1)
-
-
-def test_a_word_goes_with_what_its_pieces_looked_at_most_and_with_nothing_if_that_is_the_end() -> None:
-    weights = torch.tensor([[0.6, 0.3, 0.1], [0.1, 0.8, 0.1], [0.2, 0.7, 0.1], [0.1, 0.1, 0.8]])
-    assert links(weights, [0, 0, 1, 2]) == [(1, 0), (1, 1)]
-    assert links(weights[:1], [0]) == [(0, 0)]
-    assert links(weights[:0], []) == []
 
 
 def test_spaces_alone_are_no_words() -> None:
