@@ -47,7 +47,7 @@ from nmt.data.store import open_store
 from nmt.data.text import TextCorpus
 from nmt.data.tokenizer import train
 from nmt.machine import use_threads
-from nmt.models.attention import listening
+from nmt.models.attention import Listener, listening
 from nmt.models.cells import Cell, LSTMCell
 from nmt.models.linear import prefers_onednn, product
 from nmt.models.seq2seq import Vocabulary
@@ -188,7 +188,7 @@ def flops_per_token(trainer: Trainer, data: TrainingData, updates: int = 5) -> f
     with contextlib.ExitStack() as plain:
         plain.enter_context(mock.patch("nmt.models.linear.prefers_onednn", lambda: False))
         plain.enter_context(mock.patch.object(LSTMCell, "read", Cell.read))
-        plain.enter_context(listening(lambda *_: None))
+        plain.enter_context(listening(Listener(lambda *_: None)))
         counter = plain.enter_context(FlopCounterMode(display=False))
         sequence = data.updates(Position(0, 0), trainer.device)
         for batches, _ in itertools.islice(sequence, updates):
