@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import NamedTuple
 
 from torch import Tensor
 
 from nmt.data.links import Gold, Link
-from nmt.data.tokenizer import SIDES
+from nmt.data.tokenizer import Side
 from nmt.data.words import Words
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
@@ -43,6 +44,14 @@ class Looked:
         return links_of(weights, threshold=rule.threshold, end=rule.end)
 
 
+class _Read(NamedTuple):
+    """The beginning of a sentence that a model can read: pieces, and the word of each."""
+
+    ids: list[int]
+    of_piece: list[int]
+    cut: bool
+
+
 class Aligner:
     """A translator that says which words of given pairs belong together.
 
@@ -67,25 +76,20 @@ class Aligner:
         """Let the model read pairs."""
         translator = self.translator
         limit = translator.model.longest_target()
-        most = (translator.settings.max_source_length, None if limit is None else limit.pieces - 1)
-        read = [
-            [words.of_pieces(translator.tokenizer, side) for words in texts]
-            for texts, side in zip((sources, targets), SIDES, strict=True)
-        ]
-        whole = [[len(ids) for ids, _ in side] for side in read]
-        sides = [[(ids[:n], of[:n]) for ids, of in side] for side, n in zip(read, most, strict=True)]
-        filled = [n for n, (src, tgt) in enumerate(zip(*sides, strict=True)) if src[0] and tgt[0]]
-        found = translator.engine.layers(*([side[n][0] for n in filled] for side in sides))
-        layers = dict(zip(filled, found, strict=True))
-        lengths = [(len(src), len(tgt)) for src, tgt in zip(sources, targets, strict=True)]
-        cut = [
-            any(longest is not None and pieces > longest for pieces, longest in zip(pair, most, strict=True))
-            for pair in zip(*whole, strict=True)
-        ]
+        src = [self._read(words, "src", translator.settings.max_source_length) for words in sources]
+        tgt = [self._read(words, "tgt", None if limit is None else limit.pieces - 1) for words in targets]
+        filled = [n for n in range(len(src)) if src[n].ids and tgt[n].ids]
+        layers = translator.engine.layers([src[n].ids for n in filled], [tgt[n].ids for n in filled])
+        found = dict(zip(filled, layers, strict=True))
+        words = [(len(one), len(other)) for one, other in zip(sources, targets, strict=True)]
         return [
-            Looked(layers.get(n, []), src[1], tgt[1], lengths[n], cut[n])
-            for n, (src, tgt) in enumerate(zip(*sides, strict=True))
+            Looked(found.get(n, []), one.of_piece, other.of_piece, words[n], one.cut or other.cut)
+            for n, (one, other) in enumerate(zip(src, tgt, strict=True))
         ]
+
+    def _read(self, words: Words, side: Side, most: int | None) -> "_Read":
+        ids, of_piece = words.of_pieces(self.translator.tokenizer, side)
+        return _Read(ids[:most], of_piece[:most], cut=most is not None and len(ids) > most)
 
     def align(self, sources: Sequence[Words], targets: Sequence[Words], rule: AlignmentRule | None = None) -> list[list[Link]]:
         """The links of pairs by a rule, or by the usual one."""
