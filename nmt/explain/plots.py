@@ -65,7 +65,8 @@ def explanation_picture(values: Tensor, source: Sequence[str], target: Sequence[
     drawn = np.insert(np.insert(drawn, len(rows) - 1, np.nan, axis=0), gap, np.nan, axis=1)
     rows.insert(len(rows) - 1, "")
     columns.insert(gap, "")
-    figure = Figure(figsize=(1.8 + 0.3 * len(columns), 1.6 + 0.28 * len(rows)), layout="constrained")
+    width = max(1.8 + 0.3 * len(columns), 5.5)  # of the title
+    figure = Figure(figsize=(width, 1.6 + 0.28 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     signed = bool((values < 0).any())
     largest = float(values.abs().max()) or 1.0

@@ -22,9 +22,8 @@ from nmt.models.seq2seq import Seq2Seq
 Build = Callable[[dict[str, Any]], Seq2Seq]
 Spec = Callable[..., dict[str, Any]]
 
-MODELS = sorted(
-    path.stem for path in (config_directory() / "model").glob("*.yaml") if "_" not in path.stem.replace("decoder_", "")
-)
+YAMLS = sorted(path.stem for path in (config_directory() / "model").glob("*.yaml"))
+MODELS = [name for name in YAMLS if "_" not in name.removeprefix("decoder_")]
 STACKS = [
     ("model=transformer",),
     ("model=transformer", "model.norm=post", "model.key_value_heads=1"),
@@ -334,3 +333,18 @@ def test_explaining_leaves_a_model_as_it_was(small_spec: Spec, built: Build) -> 
         assert model(given.src, given.tgt_in, given.src_mask).equal(before)
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not model.src_embedding._forward_hooks
+
+
+@pytest.mark.parametrize("name", YAMLS)
+def test_a_model_names_all_of_its_attention(name: str, small_spec: Spec, built: Build) -> None:
+    model, given = built(small_spec(f"model={name}")), pair()
+    named = [*model.encoder_attention(), *model.decoder_attention(), *model.cross_attention(), *model.joint_attention()]
+    with torch.no_grad(), record_attention(model) as maps:
+        model(given.src, given.tgt_in, given.src_mask)
+    assert set(maps) == {key for key, module in model.named_modules() if module in named}
+    with torch.no_grad():
+        found = read(model, given).maps
+    assert all(weights.shape[1:] == (6, 6) for weights in found.encoder)
+    assert all(weights.shape[1:] == (4, 4) for weights in found.decoder)
+    assert all(weights.shape[1:] == (4, 6) for weights in found.cross)
+    assert len(found.cross) == len(model.cross_attention())
