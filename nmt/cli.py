@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         sweeping = bool({"-m", "--multirun"} & set(rest))
         if sweeping and command != "train":
             raise UserError("-m sweeps over trainings: only nmt train takes it")
-        return _run(command, [_quoted(argument, sweeping=sweeping) for argument in _named(command, rest)])
+        return _run(command, [_quoted(argument, sweeping=sweeping, command=command) for argument in _named(command, rest)])
     except UserError as error:
         return _fail(command, str(error))
     except UnicodeEncodeError:
@@ -122,15 +122,16 @@ def _named(command: str, arguments: list[str]) -> list[str]:
     return [*rest, *(f"run={run}" for run in runs)]
 
 
-def _quoted(argument: str, *, sweeping: bool = False) -> str:
+def _quoted(argument: str, *, sweeping: bool = False, command: str = "") -> str:
     """Quote the value of a key that takes a sentence or a path for Hydra, so that any can be typed.
 
     In a sweep, what has commas for the data are several paths.
     """
     key, equals, value = argument.partition("=")
-    is_path = key.lstrip("+") in PATH_KEYS and value not in ("null", "") and value[0] not in "'\"["
+    is_text = key in TEXT_KEYS or (command, key) == ("explain", "reference")  # elsewhere a file
+    is_path = not is_text and key.lstrip("+") in PATH_KEYS and value not in ("null", "") and value[0] not in "'\"["
     several = sweeping and key.lstrip("+").startswith("data.") and "," in value
-    if not equals or several or not (is_path or key in TEXT_KEYS):
+    if not equals or several or not (is_path or is_text):
         return argument
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
     escaped = re.sub(r"(\\+)$", r"\1\1", escaped)

@@ -3,6 +3,7 @@
 import copy
 import functools
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,3 +170,19 @@ def make_run(tokenizer: Tokenizer, few_pieces: Tokenizer, tmp_path_factory: pyte
         return directory
 
     return make
+
+
+@pytest.fixture(scope="session")
+def turned(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Makes a copy of a run that says that it translates the other way."""
+
+    def turn(run: Path) -> Path:
+        copy = tmp_path_factory.mktemp("turned") / run.name
+        shutil.copytree(run, copy)
+        text = (copy / "config.yaml").read_text(encoding="utf-8")
+        for old, new in (("src: en", "src: xx"), ("tgt: de", "tgt: en"), ("src: xx", "src: de")):
+            text = text.replace(old, new)
+        (copy / "config.yaml").write_text(text, encoding="utf-8")
+        return copy
+
+    return turn

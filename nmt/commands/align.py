@@ -49,6 +49,10 @@ def main(config: Config) -> float | None:
     if config["symmetrize"] not in SYMMETRIZATIONS:
         known = ", ".join(SYMMETRIZATIONS)
         raise UserError(f"symmetrize must be one of {known}, but is {config['symmetrize']!r}")
+    if config["output"] is not None and config["output"] in (config["src"], config["tgt"], config["gold"]):
+        raise UserError(f"output={config['output']} is read, too: choose another file")
+    if len(runs_of(config)) != 1:
+        raise UserError("one run at a time, and one of the other direction as reverse=RUN")
     run = Run.open(runs_of(config)[0])
     pairs, dev = _pairs(run, config), _dev(run, config)
     aligner = _aligner(config)
@@ -136,8 +140,6 @@ def _look(aligner: Aligner, pairs: Pairs, rule: AlignmentRule) -> tuple[list[Loo
 
 
 def _aligner(config: Config) -> Aligner:
-    if len(runs_of(config)) > 1:
-        raise UserError("nmt align takes one run, and one of the other direction as reverse=RUN")
     translator = open_translator(config)
     guided = Run.open(runs_of(config)[0]).config
     return Aligner(translator, rule_of(guided, translator.model) if is_guided(guided) else None)
@@ -218,6 +220,8 @@ def _of_files(src: str, tgt: str, gold: str | None, config: Config) -> Pairs:
 
 
 def _with_gold(src: list[Words], tgt: list[Words], gold: str | None, config: Config) -> Pairs:
+    if not src:
+        raise UserError("there is no sentence pair: the files are empty")
     if gold is None:
         return Pairs(src, tgt)
     lengths = [(len(one), len(other)) for one, other in zip(src, tgt, strict=True)]

@@ -3,8 +3,12 @@
 import hashlib
 import json
 import logging
+import os
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -23,6 +27,8 @@ from nmt.run import Config
 
 log = logging.getLogger("nmt")
 
+PICTURES = ("png", "svg")
+
 KINDS = {"source": "", "prefix": "-prefix", "encoder": "-encoder"}
 """What is added to the name of a picture's file."""
 
@@ -32,30 +38,54 @@ def main(config: Config) -> None:
     if config["text"] is None:
         raise UserError("nothing to explain: give a sentence with text=…")
     runs = runs_of(config)
-    translators = [open_translator(config | {"run": str(run)}) for run in runs]
-    explained, explanations = [], []
-    for run, translator in zip(runs, translators, strict=True):
-        methods = chosen_methods(config["method"], translator.model, among_several=len(runs) > 1)
-        explanation = Explainer(translator, units=config["units"]).explain(
-            config["text"], methods, reference=config["reference"]
-        )
-        for each in explanation.maps:
-            if each.method == "attention":
-                _check_choice(config, each)
-        explanations.append(explanation)
-        name = type(translator.model).__name__.lower()
-        explained.append(Explained(str(run), name, explanation.source, explanation.target, explanation.maps))
+    if not runs:
+        raise UserError("no run to explain: give a directory that `nmt train` has written, or several")
     folder = Path(config["output"]) if config["output"] else runs[0] / "explanations" / folder_name(config["text"])
-    with naming(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "explanation.json", json.dumps(_data(config, translators, explanations, runs), ensure_ascii=False) + "\n")
-    _write(folder / "explanation.html", as_page(explained))
-    for number, explanation in enumerate(explanations, start=1):
-        _draw(folder, explanation, config, suffix=f"-{number}" if len(runs) > 1 else "")
+    check_folder(folder)
+    translators = [open_translator(config | {"run": str(run)}) for run in runs]
+    explanations = []
+    for translator in translators:
+        methods = chosen_methods(config["method"], translator.model, among_several=len(runs) > 1)
+        explainer = Explainer(translator, units=config["units"])
+        explanations.append(explainer.explain(config["text"], methods, reference=config["reference"]))
+        _check_choice(config, explanations[-1].maps)
+    explained = [
+        Explained(str(run), type(translator.model).__name__.lower(), explanation.source, explanation.target, explanation.maps)
+        for run, translator, explanation in zip(runs, translators, explanations, strict=True)
+    ]
+    with replacing(folder, [f"{method}*.{ending}" for method in METHODS for ending in PICTURES]) as scratch:
+        data = _data(config, translators, explanations, runs)
+        _write(scratch / "explanation.json", json.dumps(data, ensure_ascii=False) + "\n")
+        _write(scratch / "explanation.html", as_page(explained))
+        for number, explanation in enumerate(explanations, start=1):
+            _draw(scratch, explanation, config, suffix=f"-{number}" if len(runs) > 1 else "")
     out = Output(highlight=False, soft_wrap=True)
     for explanation in explanations:
         out.print(explanation.translation, markup=False)
     out.print(str(folder / "explanation.html"), markup=False)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `UserError` if a folder cannot be made where `output=` wants it."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"output={folder} must be a folder, but {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise UserError(f"output={folder} cannot be written: {there} is read-only; choose another folder")
+
+
+@contextmanager
+def replacing(folder: Path, stale: Sequence[str]) -> Iterator[Path]:
+    """A folder to write into, whose files all move into the real one at the end, or not at all; what is `stale` there goes."""
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".explaining-", dir=folder) as scratch:
+        yield Path(scratch)
+        for pattern in stale:
+            for old in folder.glob(pattern):
+                old.unlink()
+        for new in Path(scratch).iterdir():
+            new.replace(folder / new.name)
 
 
 def chosen_methods(method: Any, model: Seq2Seq, *, among_several: bool = False) -> list[str]:
@@ -69,6 +99,8 @@ def chosen_methods(method: Any, model: Seq2Seq, *, among_several: bool = False) 
     if method == "all":
         return [name for name in methods_of(model) if name != "integrated_gradients"]
     names = [str(name) for name in (method if isinstance(method, list) else [method])]
+    if not names or "all" in names or method is None:
+        raise UserError(f"method must be all, one of {', '.join(METHODS)}, or a list of them, but is {method!r}")
     known = [name for name in names if name in METHODS]
     if among_several and known == names and (had := [name for name in names if name in methods_of(model)]):
         return had
@@ -82,13 +114,18 @@ def folder_name(text: str) -> str:
     return f"{words}-{digest}" if words else digest
 
 
-def _check_choice(config: Config, shown: Map) -> None:
-    """Raise `UserError` unless the attention to the source has the layer and head whose pictures are wanted."""
-    if shown.kind != "source":
-        return
-    for key, count in zip(("layer", "head"), shown.values.shape, strict=False):
-        if (value := config[key]) is not None and not 1 <= value <= count:
-            raise UserError(f"{key}={value} is not there: this model has {key}s 1 to {count}; null is the mean of all")
+def _check_choice(config: Config, maps: Sequence[Map]) -> None:
+    """Raise `UserError` unless attention to the source is shown and has the layer and head whose pictures are wanted."""
+    shown = next((each.values for each in maps if (each.method, each.kind) == ("attention", "source")), None)
+    for dimension, key in enumerate(("layer", "head")):
+        if (value := config[key]) is None:
+            continue
+        if shown is None:
+            raise UserError(f"{key}={value} is of method=attention, which is not among the methods: leave it out")
+        if not 1 <= value <= shown.size(dimension):
+            raise UserError(
+                f"{key}={value} is not there: this model has {key}s 1 to {shown.size(dimension)}; null is the mean of all"
+            )
 
 
 def _draw(folder: Path, explanation: Explanation, config: Config, *, suffix: str) -> None:
@@ -102,7 +139,7 @@ def _draw(folder: Path, explanation: Explanation, config: Config, *, suffix: str
         values = _shown(each, config)
         title = each.method if each.method != "attention" else _title(config, each)
         figure = explanation_picture(values, explanation.source, explanation.target, kind=each.kind, title=title)
-        for ending in ("png", "svg"):
+        for ending in PICTURES:
             path = folder / f"{each.method}{KINDS[each.kind]}{suffix}.{ending}"
             with naming(path):
                 figure.savefig(path, dpi=150)

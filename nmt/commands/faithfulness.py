@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nmt.commands.explain import chosen_methods
+from nmt.commands.explain import check_folder, chosen_methods
 from nmt.commands.opening import open_translator, runs_of
 from nmt.components import build_corpus
 from nmt.console import Output
@@ -33,16 +33,19 @@ def main(config: Config) -> None:
     for key in ("sentences", "steps"):
         if config[key] < 1:
             raise UserError(f"{key} must be at least 1, but is {config[key]}")
+    if not 0 <= config["seed"] < 2**63:
+        raise UserError(f"seed must be at least 0 and less than 2^63, but is {config['seed']}")
+    if len(runs_of(config)) != 1:
+        raise UserError(f"one run at a time, but there are {len(runs_of(config))}")
     run = Run.open(runs_of(config)[0])
+    folder = Path(config["output"]) if config["output"] else run.directory / "explanations"
+    check_folder(folder)
     translator = open_translator(config)
     names = methods_of(translator.model) if config["method"] == "all" else chosen_methods(config["method"], translator.model)
     for name in names:
         method_named(name, translator.model)
     sources, _ = read_split(build_corpus(run.config["data"] | config["data"]), config["split"])
     pairs = _pairs(translator, sources[: config["sentences"]])
-    folder = Path(config["output"]) if config["output"] else run.directory / "explanations"
-    with naming(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     random = torch.Generator().manual_seed(config["seed"])
     orders = [torch.rand(len(pair.tgt_out), pair.src.size(1), generator=random) for pair in pairs]
     areas: dict[str, Areas] = {}
@@ -51,6 +54,8 @@ def main(config: Config) -> None:
             begun = time.perf_counter()
             areas[name] = _areas(translator, pairs, name, orders, steps=config["steps"])
             log.info(f"{name}: {len(pairs):,} sentences in {time.perf_counter() - begun:.0f} s")
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     table = as_markdown(areas, seed=config["seed"])
     for ending, text in (("md", table), ("json", json.dumps({name: asdict(each) for name, each in areas.items()}) + "\n")):
         path = folder / f"faithfulness.{ending}"

@@ -3,6 +3,7 @@
 A link (i, j) joins word i of the source and word j of the target, both from 0 in here whatever the file counts from.
 """
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from nmt.data.files import read_lines
 from nmt.errors import UserError
+
+log = logging.getLogger("nmt")
 
 Link = tuple[int, int]
 
@@ -64,6 +67,7 @@ def read_gold(
     base = FORMATS[form] if base is None else base
     if base not in (0, 1):
         raise UserError(f"gold_base, what words are counted from, must be 0 or 1, but is {base}")
+    log.info(f"{path} is read as {form}, words from {base}")
     found = (_naacl if form == "naacl" else _one_line_a_pair)(path, lines, len(lengths))
     sure: list[set[Link]] = [set() for _ in lengths]
     possible: list[set[Link]] = [set() for _ in lengths]
@@ -75,6 +79,8 @@ def read_gold(
         possible[sentence].add(link)
         if is_sure:
             sure[sentence].add(link)
+    if not any(possible):
+        raise UserError(f"{path} has no link: there is nothing to compare with")
     return [Gold(frozenset(s), frozenset(p)) for s, p in zip(sure, possible, strict=True)]
 
 
@@ -132,6 +138,8 @@ def _naacl(path: Path, lines: Sequence[str], pairs: int) -> Iterator[Found]:
         if not 1 <= sentence <= pairs:
             raise UserError(f"{path}: line {number} is about sentence {sentence}, but there are {pairs:,} pairs, from 1")
         yield number, sentence - 1, line.strip(), (int(match[2]), int(match[3])), match[4] != "P"
+    if highest < pairs:
+        raise UserError(f"{path} ends with sentence {highest:,} but there are {pairs:,} sentence pairs: it needs links of each")
 
 
 def _form(path: Path, lines: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """Pictures of attention."""
 
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 DRAWN = 80
 """Pieces of either side that a picture shows: more cannot be read."""
+
+LABEL = 28
+"""Characters of a word that a picture shows."""
 
 FONT = "DejaVu Sans"
 """Comes with matplotlib."""
@@ -45,7 +49,7 @@ def heat_map(weights: Tensor, source: Sequence[str], target: Sequence[str]) -> F
 
 
 def explanation_picture(values: Tensor, source: Sequence[str], target: Sequence[str], *, kind: str, title: str) -> Figure:
-    """What every target word looked at, as a picture; beginning and end of sentence stand apart, behind a gap.
+    """What every target word looked at, as a picture of at most 80 words a side; the ends of the sentence stand apart.
 
     Weights are grey as in `heat_map`, scaled to the largest; signed ones blue where they speak for a word and red where
     against it.
@@ -58,15 +62,19 @@ def explanation_picture(values: Tensor, source: Sequence[str], target: Sequence[
         title: what is shown.
     """
     rows, columns = [*(source if kind == "encoder" else target), END], [*source, END]
-    gap = len(columns) - 1
     if kind == "prefix":
-        columns, gap = [BEGIN, *target], 1
+        columns = [BEGIN, *target]
+    if len(rows) > DRAWN or len(columns) > DRAWN:
+        title += f"\n(of {len(rows)} rows and {len(columns)} columns the first {DRAWN})"
+    rows, columns, values = rows[:DRAWN], columns[:DRAWN], values[:DRAWN, :DRAWN]
+    gap = 1 if kind == "prefix" else len(columns) - 1
     drawn = values.double().cpu().numpy()
     drawn = np.insert(np.insert(drawn, len(rows) - 1, np.nan, axis=0), gap, np.nan, axis=1)
     rows.insert(len(rows) - 1, "")
     columns.insert(gap, "")
-    width = max(1.8 + 0.3 * len(columns), 5.5)  # of the title
-    figure = Figure(figsize=(width, 1.6 + 0.28 * len(rows)), layout="constrained")
+    room = [0.1 * min(max(map(len, labels)), LABEL) for labels in (rows, columns)]  # inches that labels need
+    width = max(1.5 + 0.3 * len(columns) + room[0], 5.5)  # of the title
+    figure = Figure(figsize=(width, 1.0 + 0.28 * len(rows) + room[1]), layout="constrained")
     axes = figure.add_subplot()
     signed = bool((values < 0).any())
     largest = float(values.abs().max()) or 1.0
@@ -80,14 +88,14 @@ def explanation_picture(values: Tensor, source: Sequence[str], target: Sequence[
 
 def missing_characters(words: Sequence[str]) -> set[str]:
     """The characters of words that no font of this machine shows."""
-    return fonts({*"".join(words)})[1]
+    return {character for character in fonts({*"".join(words)})[1] if unicodedata.category(character) not in ("Cc", "Cf")}
 
 
 def _label(axes: "Axes", rows: Sequence[str], columns: Sequence[str]) -> None:
     families, missing = fonts({*"".join([*rows, *columns])})
     for set_ticks, labels, rotation in ((axes.set_xticks, columns, 90), (axes.set_yticks, rows, 0)):
         places = [n for n, label in enumerate(labels) if label]
-        set_ticks(places, labels=_plain([labels[n] for n in places], missing), rotation=rotation, fontfamily=families)
+        set_ticks(places, labels=_plain([_short(labels[n]) for n in places], missing), rotation=rotation, fontfamily=families)
     axes.xaxis.tick_top()
 
 
@@ -111,6 +119,10 @@ def _without(characters: set[str], fonts: Sequence[str]) -> set[str]:
     """The characters that none of the font files has."""
     loaded = [get_font(path) for path in fonts]
     return {character for character in characters if not any(font.get_char_index(ord(character)) for font in loaded)}
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LABEL else f"{label[: LABEL - 1]}…"
 
 
 def _plain(pieces: Sequence[str], missing: set[str]) -> list[str]:

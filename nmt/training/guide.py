@@ -77,6 +77,13 @@ def links_for(config: Config, corpus: Corpus, cache: Path) -> str:
     if guide["links"] is not None:
         return str(guide["links"])
     runs = [Run.open(Path(guide[key])) for key in ("run", "reverse")]
+    for run, (src, tgt) in zip(runs, ((corpus.src, corpus.tgt), (corpus.tgt, corpus.src)), strict=True):
+        found = run.config["data"].get("src"), run.config["data"].get("tgt")
+        if found != (src, tgt):
+            key = "run" if src == corpus.src else "reverse"
+            raise UserError(
+                f"guide.{key}={run.directory} translates {found[0]} to {found[1]}, but must translate {src} to {tgt}"
+            )
     parts = [corpus.fingerprint("train")]
     for run in runs:
         manifest = run.checkpoints.find("best").directory / "manifest.json"

@@ -1,7 +1,6 @@
 """`nmt align`: a line of links for every pair, how good they are, and what bad input gets."""
 
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,16 +25,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, lines in {"src": SOURCES, "tgt": TARGETS, "gold": ["0-0 1-1 2p2", "", "0-0", "6-6", ""]}.items():
         (tmp_path / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return tmp_path
-
-
-def reversed_run(run: Path, folder: Path) -> Path:
-    """The same parameters, as if they translated the other way."""
-    copy = folder / "reverse"
-    shutil.copytree(run, copy)
-    config = copy / "config.yaml"
-    text = config.read_text(encoding="utf-8")
-    config.write_text(text.replace("src: en", "src: xx").replace("tgt: de", "tgt: en").replace("src: xx", "src: de"), "utf-8")
-    return copy
 
 
 def links_in(lines: list[str]) -> list[list[tuple[int, int]]]:
@@ -84,9 +73,9 @@ def test_gold_links_give_the_error_rate_of_every_layer(nmt: Any, make_run: MakeR
     assert len((folder / "links").read_text(encoding="utf-8").split("\n")) == len(SOURCES) + 1
 
 
-def test_two_directions_are_symmetrised(nmt: Any, make_run: MakeRun, folder: Path) -> None:
+def test_two_directions_are_symmetrised(nmt: Any, make_run: MakeRun, turned: Callable[[Path], Path], folder: Path) -> None:
     run = make_run("luong_tiny")
-    reverse = reversed_run(run, folder)
+    reverse = turned(run)
     forward = links_in(nmt("align", run, "src=src", "tgt=tgt").lines)
     backward = [[(j, i) for i, j in links] for links in links_in(nmt("align", reverse, "src=tgt", "tgt=src").lines)]
     for name, method in (("grow-diag-final-and", grow_diag_final_and), ("intersection", intersection)):
@@ -128,6 +117,9 @@ def test_the_rule_is_chosen_on_given_dev_files(nmt: Any, make_run: MakeRun, fold
         ("luong_tiny", ["gold=nowhere"], r"nowhere"),
         ("luong_tiny", ["symmetrize=grow"], r"symmetrize must be one of intersection, union, grow-diag, .*'grow'"),
         ("luong_tiny", ["reverse={run}"], r"reverse=.* translates en to de, but must translate the other way of en to de"),
+        ("luong_tiny", ["gold=blank"], r"blank has no link"),
+        ("luong_tiny", ["gold=few.wa"], r"few\.wa ends with sentence 1 but there are 5 sentence pairs"),
+        ("luong_tiny", ["output=tgt"], r"output=tgt is read, too"),
         ("luong_tiny", ["tgt=short"], r"src has 5 lines but short has 1"),
         ("luong_tiny", ["split=test"], r"give src=FILE and tgt=FILE, line by line, or split="),
         ("luong_tiny", ["dev.src=src"], r"give dev\.src=FILE, dev\.tgt=FILE and dev\.gold=FILE"),
@@ -138,10 +130,20 @@ def test_what_cannot_be_aligned_is_refused_with_the_reason(
 ) -> None:
     (folder / "short").write_text("0-0\n", encoding="utf-8")
     (folder / "far").write_text("0-0\n\n9-0\n\n\n", encoding="utf-8")
+    (folder / "blank").write_text("\n" * 5, encoding="utf-8")
+    (folder / "few.wa").write_text("1 1 1 S\n", encoding="utf-8")
     run = make_run(model)
     files = [] if any(key.startswith("tgt=") for key in keys) else ["tgt=tgt"]
-    done = nmt("align", run, "src=src", *files, *(key.format(run=run) for key in keys), "output=links")
+    output = [] if any(key.startswith("output=") for key in keys) else ["output=links"]
+    done = nmt("align", run, "src=src", *files, *(key.format(run=run) for key in keys), *output)
     assert done.status == 2, done.err
     assert re.search(message, done.err), done.err
-    assert done.err.count("\n") == 1
+    assert len([line for line in done.err.splitlines() if "is read as" not in line]) == 1
     assert not (folder / "links").exists()
+
+
+def test_nothing_cannot_be_aligned(nmt: Any, make_run: MakeRun, folder: Path) -> None:
+    (folder / "empty").touch()
+    done = nmt("align", make_run("luong_tiny"), "src=empty", "tgt=empty", "gold=empty")
+    assert done.status == 2
+    assert "there is no sentence pair: the files are empty" in done.err

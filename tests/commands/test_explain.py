@@ -142,6 +142,8 @@ def test_characters_that_no_font_has_are_named(nmt: Any, make_run: MakeRun, fold
         ("luong_tiny", [], r"nothing to explain: give a sentence with text="),
         ("luong_tiny", [f"text={'dog ' * 41}"], r"the sentence has 82 pieces, but decode\.max_source_length is 40"),
         ("luong_tiny", ["text=the dog", "reference="], r"the reference is empty"),
+        ("luong_tiny", ["text=the dog", "method=[]"], r"method must be all, one of attention, .*but is \[\]"),
+        ("luong_tiny", ["text=the dog", "method=norms", "layer=1"], r"layer=1 is of method=attention, which is not among"),
         ("luong_tiny", ["text=the dog", "units=letters"], r"units must be words or pieces, but is 'letters'"),
     ],
 )
@@ -176,9 +178,40 @@ def test_faithfulness_leaves_a_table_of_all_methods_beside_random(nmt: Any, make
         (["split=train2"], r"split=train2 is not in the run's corpus"),
         (["method=lime"], r"there is no method 'lime'"),
         (["method=rollout"], r"method=rollout needs self-attention"),
+        (["method=[]"], r"method must be all"),
+        (["seed=-1"], r"seed must be at least 0"),
     ],
 )
 def test_faithfulness_refuses_what_it_cannot_measure(nmt: Any, make_run: MakeRun, keys: list[str], message: str) -> None:
     done = nmt("faithfulness", make_run("luong_tiny"), *keys)
     assert done.status == 2, done.err
     assert re.search(message, done.err), done.err
+
+
+@pytest.mark.parametrize("reference", ["'Tis a dog.", '"Hello" he said', "[A dog] sleeps", "a=b, {c}", "null"])
+def test_any_sentence_is_a_reference(nmt: Any, make_run: MakeRun, folder: Path, reference: str) -> None:
+    data = explained(nmt, make_run("luong_tiny"), f"reference={reference}")
+    assert data["reference"] == reference
+
+
+def test_pictures_of_before_do_not_stay(nmt: Any, make_run: MakeRun, folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "mine.png").touch()
+    explained(nmt, make_run("transformer_tiny"), "method=[attention,rollout]")
+    explained(nmt, make_run("transformer_tiny"), "method=norms")
+    names = {path.name for path in (folder / "out").iterdir()}
+    assert names == {"mine.png", "norms.png", "norms.svg", "explanation.html", "explanation.json"}
+
+
+def test_a_file_in_place_of_the_folder_is_refused_before_any_work(nmt: Any, make_run: MakeRun, folder: Path) -> None:
+    (folder / "out").touch()
+    done = nmt("explain", make_run("luong_tiny"), "text=the dog", "output=out")
+    assert done.status == 2
+    assert re.search(r"output=out must be a folder, but \S*out is a file", done.err), done.err
+
+
+def test_a_word_as_long_as_a_sentence_leaves_room(
+    nmt: Any, make_run: MakeRun, folder: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    explained(nmt, make_run("luong_tiny"), f"reference={'Schiff' * 40}", "decode.max_source_length=300")
+    assert [str(warning.message) for warning in recwarn if "layout" in str(warning.message)] == []

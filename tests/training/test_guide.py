@@ -188,9 +188,14 @@ def test_without_links_nothing_is_guided(small_spec: Spec, built: Build) -> None
 
 
 def test_two_runs_give_their_symmetrised_links(
-    tmp_path: Path, make_run: Callable[..., Path], lines: Any, pairs: list[tuple[str, str]]
+    tmp_path: Path,
+    make_run: Callable[..., Path],
+    turned: Callable[[Path], Path],
+    lines: Any,
+    pairs: list[tuple[str, str]],
 ) -> None:
-    run, reverse = make_run("luong_tiny"), make_run("luong_tiny", seed=2)
+    reverse = make_run("luong_tiny")
+    run = turned(make_run("luong_tiny", seed=2))
     config = {"guide": {"links": None, "run": str(run), "reverse": str(reverse)}, "device": "cpu"}
     corpus = lines([*pairs[:5], ("", "nothing")])
     file = Path(links_for(config, corpus, tmp_path))
@@ -202,6 +207,9 @@ def test_two_runs_give_their_symmetrised_links(
     assert [sorted(links) for links in read_pharaoh(file)] == expected
     assert any(expected)
     assert links_for(config, corpus, tmp_path) == str(file)  # from the cache
+    config["guide"] |= {"reverse": str(run)}
+    with pytest.raises(UserError, match=r"guide\.reverse=.* translates de to en, but must translate en to de"):
+        links_for(config, corpus, tmp_path)
 
 
 @pytest.mark.integration
