@@ -246,7 +246,7 @@ class ExplainConfig(RunConfig):
 class FaithfulnessConfig(RunConfig):
     """Everything that `nmt faithfulness` takes."""
 
-    split: str = "test"  # of the run's corpus: dev or test
+    split: str = "test"  # of the run's corpus: dev, test or train
     sentences: int = 100  # from its start
     method: Any = "all"  # of the methods that the model has, one or a list, or all
     steps: int = 10  # parts of the source that are taken away, or put back, one after the other
