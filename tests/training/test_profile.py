@@ -51,7 +51,7 @@ def test_a_trace_has_the_updates_that_its_name_says(tmp_path: Path, ahead: int, 
     assert any("Input Dims" in event.get("args", {}) for event in products)
     table = (tmp_path / "profile.txt").read_text(encoding="utf-8")
     assert "Self CPU" in table
-    assert "aten::linear" in table
+    assert "aten::addmm" in table or "aten::linear" in table  # whichever took longest
 
 
 def test_a_continued_run_counts_its_updates_from_where_it_was(tmp_path: Path) -> None:
