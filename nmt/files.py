@@ -69,7 +69,7 @@ def open_inside(root: Path, *names: str, mode: str) -> IO[Any]:
         _unshare(path)
     encoding = None if "b" in mode else "utf-8"
     with naming(path):
-        return open(path, mode, encoding=encoding, opener=_without_following)  # noqa: PTH123, SIM115 - Path.open has no opener
+        return open(path, mode, encoding=encoding, opener=_without_following)
 
 
 @contextmanager
