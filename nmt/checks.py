@@ -76,7 +76,12 @@ MOST = 1_000_000
 
 def check_decode_settings(decode: Any) -> None:
     """Raise `UserError` for a search that cannot run; a null is not looked at."""
-    choices = {"search": ("beam", "sample", "mbr"), "length_rule": ("average", "wu", "none"), "utility": ("chrf", "bleu")}
+    choices = {
+        "search": ("beam", "sample", "mbr"),
+        "stop": ("ahead", "count", "exact"),
+        "length_rule": ("average", "wu", "none"),
+        "utility": ("chrf", "bleu"),
+    }
     for key, known in choices.items():
         if (value := decode[key]) is not None and value not in known:
             raise UserError(f"decode.{key} must be one of {', '.join(known)}, but is {value!r}")
@@ -97,7 +102,7 @@ def check_decode_settings(decode: Any) -> None:
     if (value := decode["top_p"]) is not None and not 0 < value <= 1:
         raise UserError(f"decode.top_p must be more than 0 and at most 1, which takes all pieces, but is {value}")
     if (value := decode["patience"]) is not None and not value > 0:
-        raise UserError(f"decode.patience must be more than 0, but is {value}: 1 is usual, inf the whole search")
+        raise UserError(f"decode.patience must be more than 0, but is {value}: 1 is usual")
     if any(decode[key] is None for key in ("search", "beam", "samples", "n_best", "min_length", "max_length")):
         return  # which the run's own settings complete
     most = {"beam": decode["beam"], "mbr": decode["samples"]}.get(decode["search"], decode["n_best"])
@@ -110,6 +115,7 @@ def check_decode_settings(decode: Any) -> None:
 
 READ_BY = {
     "beam": ("beam",),
+    "stop": ("beam",),
     "patience": ("beam",),
     "samples": ("mbr",),
     "utility": ("mbr",),
@@ -125,6 +131,10 @@ def check_read(typed: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         if key in READ_BY and search not in READ_BY[key]:
             wanted = " or ".join(f"decode.search={name}" for name in READ_BY[key])
             raise UserError(f"decode.{key} is not read by decode.search={search}: add {wanted}, or leave it out")
+    if "patience" in typed and settings["stop"] != "count":
+        raise UserError(
+            f"decode.patience is not read by decode.stop={settings['stop']}: add decode.stop=count, or leave it out"
+        )
     if "length_penalty" in typed and settings["length_rule"] == "none" and typed["length_penalty"]:
         raise UserError("decode.length_penalty is not read by decode.length_rule=none: take average or wu, or leave it out")
 

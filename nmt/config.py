@@ -88,7 +88,10 @@ class DecodeSettings:
     length_rule: str = "average"  # of scores log p / lp: average (length^length_penalty), wu or none
     length_penalty: float = 1.0  # the exponent
     coverage_penalty: float = 0.0  # of source pieces not looked at (Wu et al. 2016)
-    patience: float = 1.0  # a sentence ends when so many times beam hypotheses have ended; inf: when none can become better
+    stop: str = (
+        "ahead"  # end when no live hypothesis is ahead of the finished ones; count: by patience; exact: the whole search
+    )
+    patience: float = 1.0  # of stop=count: end when so many times beam hypotheses have finished
     samples: int = 32  # of mbr
     utility: str = "chrf"  # of mbr: what makes two translations alike; or bleu
     temperature: float = 1.0  # of samples: pieces are drawn from p^(1/temperature)

@@ -16,6 +16,7 @@ from nmt.decoding.forced import forced
 from nmt.decoding.limits import Limits
 from nmt.decoding.scoring import Scoring
 from nmt.decoding.search import Hypothesis, search
+from nmt.decoding.stopping import stop_of
 from nmt.decoding.workers import in_batches
 from nmt.errors import UserError
 from nmt.explain.record import source_layers
@@ -134,8 +135,8 @@ class Engine:
             chooser=self._samples(sources, limits) if sampled else Beam(settings.beam),
             scoring=self.scoring,
             limits=limits,
+            stop=stop_of(settings, self.scoring),
             n_best=None if sampled else settings.n_best,
-            patience=torch.inf if sampled else settings.patience,
         )
 
     def _samples(self, sources: list[Ids], limits: Limits) -> Chooser:

@@ -58,10 +58,3 @@ class Scoring:
         but_end = mask & torch.nn.functional.pad(mask[:, 1:], (0, 1))
         logs = attention.clamp(min=UNSEEN, max=1.0).log() * but_end.unsqueeze(1)
         return self.coverage_penalty * logs.sum(-1)
-
-    def bound(self, totals: Tensor, longest: Tensor) -> Tensor:
-        """The most that hypotheses with log p (B,) so far can score when they end.
-
-        log p only falls, and cp ≤ 0; so it is log p / lp at its largest, that of the most pieces (B,), as log p ≤ 0.
-        """
-        return totals / self.lp(longest.to(totals.dtype) + 1)

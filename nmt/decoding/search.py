@@ -13,6 +13,7 @@ from torch import Tensor
 from nmt.decoding.choosing import Candidates, Chooser
 from nmt.decoding.limits import Limits
 from nmt.decoding.scoring import Scoring
+from nmt.decoding.stopping import Standing, Stop
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq, State
 from nmt.vocabulary import BOS, EOS, PAD
@@ -50,19 +51,14 @@ def search(
     chooser: Chooser,
     scoring: Scoring,
     limits: Limits,
+    stop: Stop,
     n_best: int | None = None,
-    patience: float = 1.0,
 ) -> list[list[Hypothesis]]:
     """The translations of each sentence, best first, at most as many as the chooser is wide.
 
     Every step extends the live hypotheses; of the candidates that the chooser takes, those that end are finished and the
-    others live on. A sentence is done, and leaves the batch,
-
-    - as soon as no live hypothesis can still be among the `n_best`: the n-th finished score is at least what the likeliest
-      live one would have if all its further pieces were certain and its length the most favourable (`Scoring.bound`);
-    - when `patience` times as many hypotheses as the chooser is wide have finished (Kasai et al. 2022: 1 is what fairseq
-      does; inf: never), and at least `n_best`;
-    - at its maximum length, where every hypothesis must end.
+    others live on. A sentence is done, and leaves the batch, when the rule `stop` says so, or at its maximum length, where
+    every hypothesis must end.
 
     Args:
         model: in evaluation mode.
@@ -71,8 +67,8 @@ def search(
         chooser: which extensions are taken.
         scoring: what finished hypotheses are ranked by.
         limits: lengths and prefixes that translations must keep to.
+        stop: when a sentence is done.
         n_best: translations that are asked for; None: as many as the chooser is wide.
-        patience: see above.
 
     Raises:
         UserError: if the model gives no finite probabilities.
@@ -80,8 +76,7 @@ def search(
     memory = model.encode(src, src_mask)
     state = model.start(memory)
     live, finished = _Live.start(src), _Finished.start(src, chooser.width)
-    asked = chooser.width if n_best is None else min(n_best, chooser.width)
-    enough = max(patience * chooser.width, asked)
+    wanted = chooser.width if n_best is None else min(n_best, chooser.width)
     numbers = list(range(len(src)))  # of the sentences still searched
     results: list[list[Hypothesis]] = [[] for _ in numbers]
     for length in count(1):  # of the translations that end now, EOS counted
@@ -90,8 +85,9 @@ def search(
         ends = found.ids == EOS
         finished.add(live, found, ends, scoring.scores(found.totals, length, found.parents, state, memory))
         going = chooser.going_on(found, ends, live.totals.size(1))
-        bounds = scoring.bound(going.totals.amax(1), limits.longest)
-        done = (finished.scores[:, asked - 1] >= bounds) | (finished.counts >= enough) | (limits.longest < length)
+        best_live = going.totals.amax(1)
+        standing = Standing(finished.scores, finished.counts, best_live, length, limits.longest, wanted)
+        done = stop.done(standing) | (best_live == -torch.inf) | (limits.longest < length)
 
         is_done = done.tolist()
         for row in (row for row, gone in enumerate(is_done) if gone):

@@ -13,6 +13,7 @@ from nmt.decoding.forced import forced
 from nmt.decoding.limits import Limits
 from nmt.decoding.scoring import Scoring
 from nmt.decoding.search import search
+from nmt.decoding.stopping import Exact
 from nmt.models.seq2seq import Limit, Seq2Seq
 from nmt.vocabulary import BOS, EOS, PAD
 
@@ -43,7 +44,8 @@ def test_its_probabilities_are_the_mean_of_its_members(members: list[Seq2Seq]) -
 def test_it_searches_and_scores_like_any_model(members: list[Seq2Seq]) -> None:
     ensemble = Ensemble(members).eval()
     scoring = Scoring("wu", 0.6)
-    found = search(ensemble, SRC, MASK, chooser=Beam(3), scoring=scoring, limits=Limits.make(torch.tensor([6, 4])))
+    limits = Limits.make(torch.tensor([6, 4]))
+    found = search(ensemble, SRC, MASK, chooser=Beam(3), scoring=scoring, limits=limits, stop=Exact(scoring))
     assert [len(hypotheses) for hypotheses in found] == [3, 3]
     for n, hypotheses in enumerate(found):
         again = forced(ensemble, SRC[[n] * 3], MASK[[n] * 3], [h.ids for h in hypotheses], scoring=scoring)
@@ -51,7 +53,7 @@ def test_it_searches_and_scores_like_any_model(members: list[Seq2Seq]) -> None:
 
 
 def test_one_member_is_the_member(members: list[Seq2Seq]) -> None:
-    options = {"chooser": Beam(2), "scoring": Scoring(), "limits": Limits.make(torch.tensor([6, 4]))}
+    options = {"chooser": Beam(2), "scoring": Scoring(), "limits": Limits.make(torch.tensor([6, 4])), "stop": Exact(Scoring())}
     alone, wrapped = (search(model, SRC, MASK, **options) for model in (members[1], Ensemble(members[1:2]).eval()))
     assert [[h.ids for h in row] for row in alone] == [[h.ids for h in row] for row in wrapped]
 

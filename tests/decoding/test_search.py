@@ -16,6 +16,7 @@ from nmt.decoding.forced import forced
 from nmt.decoding.limits import Limits
 from nmt.decoding.scoring import Scoring
 from nmt.decoding.search import Hypothesis, search
+from nmt.decoding.stopping import Ahead, Count, Exact, Standing, Stop
 from nmt.explain.record import source_attention
 from nmt.models.seq2seq import Memory, Seq2Seq, State
 from nmt.vocabulary import BOS, EOS, PAD, UNK
@@ -71,8 +72,8 @@ def beam_search(
     model: Seq2Seq, src: Tensor, src_mask: Tensor, *, beam: int, length_penalty: float, max_lengths: Tensor
 ) -> list[list[Hypothesis]]:
     """All that a beam finds until as many hypotheses as it is wide have finished."""
-    scoring = Scoring("average", length_penalty)
-    return search(model, src, src_mask, chooser=Beam(beam), scoring=scoring, limits=Limits.make(max_lengths))
+    scoring, limits = Scoring("average", length_penalty), Limits.make(max_lengths)
+    return search(model, src, src_mask, chooser=Beam(beam), scoring=scoring, limits=limits, stop=Count(scoring, 1.0))
 
 
 def toy(length: int, *, sources: int = 1, seed: int | None = None) -> Toy:
@@ -293,53 +294,113 @@ def test_fewer_translations_than_the_beam_may_exist() -> None:
 RULES = [("none", 1.0), ("average", 1.0), ("average", 0.3), ("wu", 0.8)]
 
 
+class Never(Stop):
+    """Every hypothesis lives until its maximum length."""
+
+    def done(self, standing: Standing) -> Tensor:
+        return torch.zeros_like(standing.counts, dtype=torch.bool)
+
+
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("patience", [1.0, torch.inf])
 @pytest.mark.parametrize(("rule", "penalty"), RULES)
-def test_stopping_early_changes_nothing_among_the_best(
-    rule: str, penalty: float, patience: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_exact_stop_changes_nothing_among_the_best(rule: str, penalty: float) -> None:
     scoring = Scoring(rule, penalty)
-    steps: dict[bool, int] = {}
-    found: dict[bool, list[list[list[Hypothesis]]]] = {True: [], False: []}
-    for early in (True, False):
-        if not early:
-            monkeypatch.setattr(Scoring, "bound", lambda self, totals, longest: torch.full_like(totals, torch.inf))
-        steps[early] = 0
-        for seed in range(6):
-            model = toy(5, sources=2, seed=seed)
-            model.table[:, :, EOS] += 1.0
-            src = torch.tensor([[0], [1]])
-            for n_best in (1, 2):
-                limits = Limits.make(torch.tensor([5, 4]))
-                options = {"scoring": scoring, "limits": limits, "n_best": n_best, "patience": patience}
-                results = search(model, src, torch.ones_like(src, dtype=torch.bool), chooser=Beam(3), **options)
-                found[early].append([hypotheses[:n_best] for hypotheses in results])
-            steps[early] += sum(model.rows)
-    assert found[True] == found[False]
-    assert steps[True] <= steps[False]
-    if rule == "none" or patience > 1:
-        assert steps[True] < steps[False]
+    found, steps = searched_toys(scoring, Exact(scoring))
+    whole, most = searched_toys(scoring, Never(scoring))
+    assert found == whole
+    assert steps < most
 
 
-def test_patience_is_a_multiple_of_the_beam(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Scoring, "bound", lambda self, totals, longest: torch.full_like(totals, torch.inf))  # never safe
+def searched_toys(scoring: Scoring, stop: Stop) -> tuple[list[list[list[Hypothesis]]], int]:
+    """The n best translations of some toys, and the steps that they took."""
+    found, steps = [], 0
+    for seed in range(6):
+        model = toy(5, sources=2, seed=seed)
+        model.table[:, :, EOS] += 1.0
+        src = torch.tensor([[0], [1]])
+        for n_best in (1, 2):
+            limits = Limits.make(torch.tensor([5, 4]))
+            options: dict[str, Any] = {"scoring": scoring, "limits": limits, "n_best": n_best, "stop": stop}
+            results = search(model, src, torch.ones_like(src, dtype=torch.bool), chooser=Beam(3), **options)
+            found.append([hypotheses[:n_best] for hypotheses in results])
+        steps += sum(model.rows)
+    return found, steps
+
+
+def steps_of(stop: Stop, table: Tensor, beam: int = 2, n_best: int = 1) -> tuple[int, Hypothesis]:
+    """The steps of a search over pieces whose logits do not depend on what stands before them, and its best hypothesis."""
     model = toy(6)
-    model.table[:, :, EOS] = 5.0
-    model.table[:, :, A] = 4.0
+    model.table[:] = table
     mask = torch.ones(1, 1, dtype=torch.bool)
-    steps = []
-    for patience in (0.5, 1.0, 2.0):
-        model.rows.clear()
-        options = {"chooser": Beam(2), "scoring": Scoring(), "limits": Limits.make(torch.tensor([6])), "patience": patience}
-        search(model, torch.tensor([[0]]), mask, n_best=1, **options)
-        steps.append(len(model.rows))
-    assert steps == [1, 2, 4]  # an end is among the best two at every step
+    options: dict[str, Any] = {"scoring": stop.scoring, "limits": Limits.make(torch.tensor([6])), "stop": stop}
+    ((best, *_),) = search(model, torch.tensor([[0]]), mask, chooser=Beam(beam), n_best=n_best, **options)
+    return len(model.rows), best
+
+
+def test_patience_is_a_multiple_of_the_beam() -> None:
+    table = torch.full((PIECES,), 0.0)
+    table[EOS], table[A] = 5.0, 4.0  # an end is among the best two at every step
+    steps = {patience: steps_of(Count(Scoring("average", 9.0), patience), table)[0] for patience in (0.5, 1.0, 2.0)}
+    assert steps == {0.5: 1, 1.0: 2, 2.0: 4}  # with so large a length penalty a longer one may always become better
+
+
+class Detour(Toy):
+    """Ends early with little probability, or goes on with almost all of it and ends after four pieces."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.full((1, PIECES**4, PIECES), -20.0))
+        for t, prefix in enumerate([(), (A,), (A, A), (A, A, A)]):
+            self.table[0, prefix_number(*prefix)] = torch.tensor([-20.0] * PIECES)
+            self.table[0, prefix_number(*prefix), A] = 4.0
+            self.table[0, prefix_number(*prefix), EOS] = 1.0 - t
+
+
+def test_junk_that_ended_early_ends_no_search_and_is_not_returned_while_a_live_one_is_ahead() -> None:
+    src, mask = torch.tensor([[0]]), torch.ones(1, 1, dtype=torch.bool)
+    scoring = Scoring()
+    best = {}
+    for stop in (Count(scoring, 1.0), Ahead(scoring), Exact(scoring)):
+        limits = Limits.make(torch.tensor([4]))
+        ((first, *_),) = search(Detour(), src, mask, chooser=Beam(2), scoring=scoring, limits=limits, n_best=1, stop=stop)
+        best[type(stop).__name__] = first
+    assert best["Ahead"] == best["Exact"]
+    assert best["Ahead"].ids == [A] * 4
+    assert best["Count"].ids != [A] * 4
+    assert best["Count"].score < best["Ahead"].score
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(("rule", "penalty"), RULES)
+@pytest.mark.parametrize("n_best", [1, 3])
+def test_no_hypothesis_is_returned_that_a_live_one_is_ahead_of(rule: str, penalty: float, n_best: int) -> None:
+    scoring = Scoring(rule, penalty)
+    standings: list[Standing] = []
+
+    class Watched(Ahead):
+        def done(self, standing: Standing) -> Tensor:
+            standings.append(standing)
+            return super().done(standing)
+
+    ends = 0
+    for seed in range(8):
+        standings.clear()
+        model = toy(6, seed=seed)
+        model.table[:, :, EOS] += 1.0
+        src = torch.tensor([[0]])
+        options: dict[str, Any] = {"scoring": scoring, "limits": Limits.make(torch.tensor([6])), "stop": Watched(scoring)}
+        search(model, src, torch.ones_like(src, dtype=torch.bool), chooser=Beam(3), n_best=n_best, **options)
+        last = standings[-1]
+        if last.length <= 6:  # it ended by the rule, not at its maximum length
+            ends += 1
+            live = last.live.item() / scoring.lp(torch.tensor(last.length + 1.0)).item()
+            assert last.scores[0, n_best - 1].item() >= live
+            assert last.counts.item() >= 3
+    assert ends > 0
 
 
 def limited(model: Seq2Seq, limits: Limits, beam: int = 3) -> list[list[Hypothesis]]:
     src, mask = sentences()
-    return search(model, src, mask, chooser=Beam(beam), scoring=Scoring(), limits=limits)
+    return search(model, src, mask, chooser=Beam(beam), scoring=Scoring(), limits=limits, stop=Ahead(Scoring()))
 
 
 def test_no_translation_is_shorter_than_its_minimum(model: Seq2Seq) -> None:
@@ -370,8 +431,8 @@ def sampled(model: Seq2Seq, rows: list[int], samples: int = 6, **options: float)
     src, mask = sentences()
     uniforms = uniforms_of([src[n].tolist() for n in rows], seed=1, samples=samples, steps=10)
     chooser = Sample(uniforms, **options)  # type: ignore[arg-type]
-    limits = Limits.make(MAX_LENGTHS[rows])
-    return search(model, src[rows], mask[rows], chooser=chooser, scoring=Scoring("none"), limits=limits, patience=torch.inf)
+    scoring, limits = Scoring("none"), Limits.make(MAX_LENGTHS[rows])
+    return search(model, src[rows], mask[rows], chooser=chooser, scoring=scoring, limits=limits, stop=Exact(scoring))
 
 
 def test_samples_are_whole_and_do_not_depend_on_company(model: Seq2Seq) -> None:
@@ -404,7 +465,8 @@ def test_forced_decoding_reports_the_coverage_that_the_search_reported(attentive
 
 def check_forced(model: Seq2Seq, remembering: Seq2Seq, scoring: Scoring) -> None:
     src, mask = sentences()
-    found = search(remembering, src, mask, chooser=Beam(3), scoring=scoring, limits=Limits.make(MAX_LENGTHS))
+    limits = Limits.make(MAX_LENGTHS)
+    found = search(remembering, src, mask, chooser=Beam(3), scoring=scoring, limits=limits, stop=Ahead(scoring))
     for rank in range(3):
         rows = [n for n, hypotheses in enumerate(found) if len(hypotheses) > rank]
         again = forced(model, src[rows], mask[rows], [found[n][rank].ids for n in rows], scoring=scoring)
@@ -417,7 +479,8 @@ def check_forced(model: Seq2Seq, remembering: Seq2Seq, scoring: Scoring) -> None
 def test_coverage_prefers_what_has_looked_at_more_of_the_source(attentive: Seq2Seq) -> None:
     src, mask = sentences()
     scoring = Scoring(coverage_penalty=5.0)
-    found = search(Covering(attentive), src, mask, chooser=Beam(3), scoring=scoring, limits=Limits.make(MAX_LENGTHS))
+    limits = Limits.make(MAX_LENGTHS)
+    found = search(Covering(attentive), src, mask, chooser=Beam(3), scoring=scoring, limits=limits, stop=Ahead(scoring))
     for n in (0, 1, 3):
         targets = [h.ids for h in found[n]]
         attention = source_attention(attentive, src[[n] * 3], mask[[n] * 3], targets)
@@ -428,13 +491,13 @@ def test_coverage_prefers_what_has_looked_at_more_of_the_source(attentive: Seq2S
         assert [h.score for h in found[n]] == pytest.approx(expected, rel=1e-8)
 
 
-def test_stopping_early_is_safe_with_coverage_too(attentive: Seq2Seq, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_early_is_safe_with_coverage_too(attentive: Seq2Seq) -> None:
     src, mask = sentences()
-    options: dict[str, Any] = {"scoring": Scoring("wu", 0.6, 0.3), "limits": Limits.make(MAX_LENGTHS), "n_best": 1}
+    scoring = Scoring("wu", 0.6, 0.3)
 
-    def best() -> list[Hypothesis]:
-        return [row[0] for row in search(Covering(attentive), src, mask, chooser=Beam(3), patience=torch.inf, **options)]
+    def best(stop: Stop) -> list[list[int]]:
+        limits = Limits.make(MAX_LENGTHS)
+        options: dict[str, Any] = {"scoring": scoring, "limits": limits, "n_best": 1, "stop": stop}
+        return [row[0].ids for row in search(Covering(attentive), src, mask, chooser=Beam(3), **options)]
 
-    early = best()
-    monkeypatch.setattr(Scoring, "bound", lambda self, totals, longest: torch.full_like(totals, torch.inf))
-    assert [h.ids for h in early] == [h.ids for h in best()]
+    assert best(Exact(scoring)) == best(Never(scoring))

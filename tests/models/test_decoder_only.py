@@ -13,6 +13,7 @@ from nmt.decoding.choosing import Beam
 from nmt.decoding.limits import Limits
 from nmt.decoding.scoring import Scoring
 from nmt.decoding.search import search
+from nmt.decoding.stopping import Exact
 from nmt.explain.record import cross_attention_map, record_attention
 from nmt.models.decoder_only import DecoderOnly
 from nmt.models.feedforward import ReLU, SwiGLU
@@ -210,7 +211,7 @@ def test_searching_a_batch_finds_what_searching_each_sentence_finds(kind: str) -
     model = decoder_only(positions=partial(Learned, length=30) if kind == "learned" else KINDS[kind], key_value_heads=1).eval()
     src, _, mask = batch()
     limits = torch.tensor([6, 4])
-    options = {"chooser": Beam(3), "scoring": Scoring()}
+    options = {"chooser": Beam(3), "scoring": Scoring(), "stop": Exact(Scoring())}
     together = search(model, src, mask, limits=Limits.make(limits), **options)
     for n, length in enumerate(LENGTHS):
         row = slice(n, n + 1)
