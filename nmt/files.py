@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,9 @@ from nmt.errors import UserError, naming
 
 LIST = ".nmt-files.json"
 """In a folder of results: the names of the files that nmt has written there, with their sizes and times of change."""
+
+ABANDONED = 24 * 3600
+"""Seconds after which nobody works on a scratch folder any more."""
 
 
 def inside(root: Path, *names: str) -> Path:
@@ -114,9 +118,8 @@ def published(folder: Path, *, trusted: bool = False) -> Iterator[Path]:
     with naming(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         _recover(folder)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name[:100]}-", dir=folder.parent))
+        scratch = scratch_folder(folder.parent, f".{folder.name[:100]}-")
     try:
-        scratch.chmod(0o777 & ~_umask())
         yield scratch
         new = sorted(path.name for path in scratch.iterdir())
         there = {path.name for path in folder.iterdir()} - {LIST} if folder.is_dir() else set()
@@ -172,6 +175,27 @@ def flush(folder: Path) -> None:
                 os.fsync(number)
             finally:
                 os.close(number)
+
+
+def scratch_folder(parent: Path, prefix: str) -> Path:
+    """A new folder under a name that no other process has, with the permissions of any new folder."""
+    scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    scratch.chmod(0o777 & ~_umask())
+    return scratch
+
+
+def is_abandoned(scratch: Path) -> bool:
+    """Whether a scratch file or folder is so old that the process that made it must have been killed."""
+    return time.time() - scratch.lstat().st_mtime > ABANDONED
+
+
+def removed(path: Path) -> None:
+    """Have nothing at a path: a folder with all that is in it, a file, or a link, and not what that leads to."""
+    found = _status(path)
+    if found is not None and stat.S_ISDIR(found.st_mode):
+        shutil.rmtree(path)
+    elif found is not None:
+        path.unlink(missing_ok=True)
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 PEOPLE = {
     "I": "我", "You": "你", "She": "她", "He": "他", "We": "我们", "They": "他们",
-    "My mother": "我的妈妈", "My father": "我的爸爸", "The teacher": "老师", "The doctor": "医生", "Our neighbour": "我们的邻居", "His brother": "他的哥哥",
+    "My mother": "我的妈妈", "My father": "我的爸爸",
+    "The teacher": "老师", "The doctor": "医生", "Our neighbour": "我们的邻居", "His brother": "他的哥哥",
 }  # fmt: skip
 DAYS = {
     "yesterday": "昨天", "last week": "上个星期", "last month": "上个月", "this morning": "今天早上", "on Monday": "星期一",

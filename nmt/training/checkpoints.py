@@ -1,7 +1,6 @@
 """The checkpoints of a run: written whole or not at all, in the background."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -15,9 +14,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nmt.errors import Interrupted, UserError
+from nmt.files import flush, flush_folder, folder_inside, is_abandoned, removed, scratch_folder
 from nmt.training.checkpoint import AVERAGED, FORMAT, MANIFEST, MODEL, Checkpoint, Contents, sha256
 
 _STEP = re.compile(r"step-\d+")
+
+
+def always(_: int) -> bool:
+    """Every checkpoint belongs to the schedule."""
+    return True
 
 
 class Checkpoints:
@@ -81,24 +86,31 @@ class Checkpoints:
         """An empty folder in which a checkpoint may grow until `finish` gives it its name."""
         return self._scratch(f"step-{updates:07d}")
 
-    def _scratch(self, name: str) -> Path:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        scratch = self.directory / f".writing-{name}"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir()
-        return scratch
+    def _writable(self) -> Path:
+        """The folder, made if it is not there; raises `UserError` if a link leads out of the run."""
+        return folder_inside(self.directory.parent, self.directory.name)
 
-    def finish(self, scratch: Path, contents: Contents, *, keep: int) -> None:
+    def _scratch(self, name: str) -> Path:
+        return scratch_folder(self._writable(), f".writing-{name}-")
+
+    def finish(self, scratch: Path, contents: Contents, *, keep: int, scheduled: Callable[[int], bool] = always) -> None:
         """Write what a checkpoint holds beside what is in its folder already, name it, point the links, remove old ones.
 
         All of it is flushed to disk before the folder is renamed, so that what has its name is whole.
+
+        Args:
+            scratch: from `begin`.
+            contents: of the checkpoint.
+            keep: newest ones kept, beside the best.
+            scheduled: whether a checkpoint of an update belongs to the schedule; one that a signal or the end of training has
+                brought is kept only as long as it is the newest, so that interruptions do not decide which others are kept.
 
         Raises:
             UserError, OSError: if it cannot be written, because the disk is full, for example.
         """
         self._write(scratch, self.directory / f"step-{contents.state['updates']:07d}", contents)
         self.point(contents.state)
-        self._prune(contents.state, keep)
+        self._prune(contents.state, keep, scheduled)
 
     def save_averaged(self, weights: dict[str, Tensor], of: Sequence[Checkpoint]) -> Checkpoint:
         """Leave the mean of the parameters of some checkpoints as `averaged`, in place of an earlier one.
@@ -122,8 +134,7 @@ class Checkpoints:
             files = sorted(path for path in scratch.rglob("*") if path.is_file())
             sums = {path.relative_to(scratch).as_posix(): sha256(path) for path in files}
             (scratch / MANIFEST).write_text(json.dumps({"format": FORMAT, "sha256": sums}, indent=1), encoding="utf-8")
-            for path in (*scratch.rglob("*"), scratch):
-                _flush(path)
+            flush(scratch)
             self._name(scratch, target)
         except (SafetensorError, RuntimeError) as error:  # how the two libraries report a file that cannot be written
             raise UserError(f"the checkpoint cannot be written to {self.directory}: {error}; is the disk full?") from error
@@ -133,47 +144,58 @@ class Checkpoints:
     def _name(self, scratch: Path, target: Path) -> None:
         """Rename a finished checkpoint. One of the same update, from before an interruption, goes only when it is there."""
         old = self.directory / f".old-{target.name}"
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
+        if target.is_symlink() or target.exists():
+            removed(old)
             target.rename(old)
         scratch.rename(target)
-        _flush(self.directory)
-        shutil.rmtree(old, ignore_errors=True)
+        flush_folder(self.directory)
+        removed(old)
 
     def clean(self) -> None:
         """Take away what a kill left unfinished, and give back its name to what a kill left without one."""
+        self._writable()
         for old in self.directory.glob(".old-*"):
             target = self.directory / old.name.removeprefix(".old-")
-            if target.exists():
-                shutil.rmtree(old)
+            if target.exists() or target.is_symlink():
+                removed(old)
             else:
                 old.rename(target)
         for scratch in self.directory.glob(".writing-*"):
-            shutil.rmtree(scratch)
+            if not scratch.name.startswith(f".writing-{AVERAGED}") or is_abandoned(scratch):  # `nmt average` may run beside
+                removed(scratch)
 
     def point(self, state: dict[str, Any]) -> None:
         """Let `last` be the checkpoint of this state, and `best` the best one it knows: a kill may have come between."""
-        for name, updates in (("last", state["updates"]), *(("best", best["update"]) for best in state["best"][:1])):
+        self._writable()
+        for name, updates in (("last", state["updates"]), *(("best", update) for update in _best_updates(state)[:1])):
             target = self.directory / f"step-{updates:07d}"
             if target.is_dir():
                 self._link(name, target)
-        _flush(self.directory)
+        flush_folder(self.directory)
 
     def _link(self, name: str, target: Path) -> None:
         scratch, link = self.directory / f".{name}", self.directory / name
-        scratch.unlink(missing_ok=True)
+        removed(scratch)
         if link.is_dir() and not link.is_symlink():  # a copy that followed the link
-            shutil.rmtree(link)
+            removed(link)
         scratch.symlink_to(target.name)
         scratch.replace(link)
 
-    def _prune(self, state: dict[str, Any], keep: int) -> None:
+    def _prune(self, state: dict[str, Any], keep: int, scheduled: Callable[[int], bool]) -> None:
         """Keep the best ones and the newest up to this state; later ones belong to a future that was given up."""
-        past = [checkpoint.updates for checkpoint in self.all() if checkpoint.updates <= state["updates"]]
-        kept = {*past[-keep:], *(best["update"] for best in state["best"])}
+        now = state["updates"]
+        updates = [checkpoint.updates for checkpoint in self.all()]
+        past = [update for update in updates if update == now or (update < now and scheduled(update))]
+        kept = {*past[-keep:], *_best_updates(state)}
         for checkpoint in self.all():
             if checkpoint.updates not in kept:
-                shutil.rmtree(checkpoint.directory)
+                removed(checkpoint.directory)
+
+
+def _best_updates(state: dict[str, Any]) -> list[int]:
+    """The updates of the best validations that a state remembers, the best first."""
+    found: list[int] = state["best_updates"] if "best_updates" in state else [best["update"] for best in state["best"]]
+    return found
 
 
 class CheckpointWriter:
@@ -182,11 +204,13 @@ class CheckpointWriter:
     Args:
         checkpoints: of the run.
         keep: newest ones kept, beside the best.
+        scheduled: whether a checkpoint of an update belongs to the schedule.
     """
 
-    def __init__(self, checkpoints: Checkpoints, *, keep: int) -> None:
+    def __init__(self, checkpoints: Checkpoints, *, keep: int, scheduled: Callable[[int], bool] = always) -> None:
         self._checkpoints = checkpoints
         self._keep = keep
+        self._scheduled = scheduled
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
         self._pending: Future[None] | None = None
 
@@ -205,7 +229,9 @@ class CheckpointWriter:
 
     def finish(self, scratch: Path, contents: Contents) -> None:
         """As `Checkpoints.finish`, in the background."""
-        self._pending = self._thread.submit(self._checkpoints.finish, scratch, contents, keep=self._keep)
+        self._pending = self._thread.submit(
+            self._checkpoints.finish, scratch, contents, keep=self._keep, scheduled=self._scheduled
+        )
 
     def busy(self) -> bool:
         """Whether a checkpoint is being written."""
@@ -216,11 +242,3 @@ class CheckpointWriter:
         if self._pending is not None:
             pending, self._pending = self._pending, None
             pending.result()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

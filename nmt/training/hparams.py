@@ -37,7 +37,7 @@ def write_hparams(directory: Path, config: Mapping[str, Any]) -> None:
 
 def write_final(directory: Path, updates: int, scores: Mapping[str, float]) -> None:
     """Write how good a run became, in `final/…`, once for so many updates, in TensorBoard and in metrics.jsonl."""
-    if not write_once(directory / "metrics.jsonl", "final", updates, scores):
+    if not write_once(directory, "final", updates, scores):
         return
     board = Board(directory / "tensorboard")
     ended = SessionEndInfo(status=Status.STATUS_SUCCESS, end_time_secs=time.time())

@@ -40,19 +40,23 @@ class RunMonitor:
     Args:
         directory: of the run.
         settings: `train.…`.
-        updates: made so far; what was written after them is forgotten.
+        progress: so far; what was written of what came after is forgotten.
         epoch_tokens: target tokens of an epoch, to know what is left.
         device: of the training.
     """
 
     def __init__(
-        self, directory: Path, settings: TrainSettings, *, updates: int, epoch_tokens: int, device: torch.device
+        self, directory: Path, settings: TrainSettings, *, progress: TrainingProgress, epoch_tokens: int, device: torch.device
     ) -> None:
+        updates = progress.updates
         self._settings = settings
         self._device = device
         self._updates = updates
-        self._record = Record(directory / "metrics.jsonl", updates=updates)
-        self._board = Board(directory / "tensorboard", updates=updates)
+        self._record = Record(directory, updates=updates, validated=progress.validated)
+        again = 0 <= progress.validated < updates and progress.scheduled(settings)  # its validation is made again
+        self._board = Board(directory / "tensorboard", updates=updates - again)
+        if again:
+            self._board.scalars(self._record.figures("train", updates), updates)
         self._pace = Pace(settings, epoch_tokens=epoch_tokens)
         self._profiler = None
         if settings.profile:

@@ -7,6 +7,9 @@ from nmt.config import TrainSettings
 from nmt.data.batches import Position
 from nmt.errors import UserError
 
+RANKED = "best_updates"
+"""In `state.json`, the updates of the validations that are remembered, the best first."""
+
 
 @dataclass(frozen=True)
 class Best:
@@ -27,8 +30,10 @@ class Progress:
         tokens: target tokens trained on.
         seconds: of training, validation included, over all continuations.
         update_seconds: of these, what the updates took.
-        validated: the update of the last validation.
-        best: the validations with the highest dev BLEU, ties by lower dev loss; the best first.
+        validated: the update of the last validation; -1 before that of the parameters that training begins with, if there is one.
+        best: the scheduled validations with the highest dev BLEU, ties by lower dev loss; the best first.
+        unscheduled: the validation of the last update where only the end of training brought it: it may be the best of all, but
+            training that goes on forgets it, so that it goes on as if it had never ended.
         bad_validations: scheduled validations since the best.
         history: dev losses of the scheduled validations.
         non_finite: updates in a row, up to the last, whose loss or gradient was not finite.
@@ -41,6 +46,7 @@ class Progress:
     update_seconds: float = 0.0
     validated: int = 0
     best: list[Best] = field(default_factory=list)
+    unscheduled: Best | None = None
     bad_validations: int = 0
     history: list[float] = field(default_factory=list)
     non_finite: int = 0
@@ -50,13 +56,16 @@ class Progress:
         """From what `state.json` holds; raises `UserError` where it holds anything else."""
         try:
             best = [Best(**one) for one in state["best"]]
-            return cls(**(state | {"position": Position(**state["position"]), "best": best}))
+            last = state.get("unscheduled")
+            unscheduled = None if last is None else Best(**last)
+            values = {name: value for name, value in state.items() if name != RANKED}
+            return cls(**(values | {"position": Position(**state["position"]), "best": best, "unscheduled": unscheduled}))
         except (KeyError, TypeError) as error:
             raise UserError(f"the state.json of a checkpoint is not what this nmt writes: {error}") from error
 
     def as_state(self) -> dict[str, Any]:
-        """What `state.json` holds."""
-        return asdict(self)
+        """What `state.json` holds: all fields, and the updates of the best validations, for whoever keeps their checkpoints."""
+        return asdict(self) | {RANKED: [one.update for one in self.ranked]}
 
     @property
     def epoch(self) -> int:
@@ -64,34 +73,42 @@ class Progress:
         return self.position.epoch + (self.position.update > 0)
 
     @property
+    def ranked(self) -> list[Best]:
+        """All validations that are remembered, the best first."""
+        return _ranked([*self.best, *([self.unscheduled] if self.unscheduled else [])])
+
+    @property
     def best_bleu(self) -> float:
         """The highest dev BLEU so far; -1 before the first validation."""
-        return self.best[0].bleu if self.best else -1.0
+        return self.ranked[0].bleu if self.ranked else -1.0
 
     @property
     def best_update(self) -> int:
         """The update that had it."""
-        return self.best[0].update if self.best else 0
+        return self.ranked[0].update if self.ranked else 0
 
     def advance(self, position: Position, tokens: int) -> None:
         """Count an update: the position after it and its target tokens."""
         self.updates += 1
+        self.unscheduled = None
         self.position = position
         self.tokens += tokens
 
     def judge(self, bleu: float, loss: float, *, scheduled: bool, keep: int = 1) -> bool:
-        """Take in a validation; True if it is the best so far. The `keep` best are remembered.
+        """Take in a validation; True if it is the best so far. The `keep` best scheduled ones are remembered.
 
-        Only scheduled validations try patience and make history: one that comes because training stops would not have been,
-        had it gone on.
+        Only scheduled validations try patience, make history and are compared with later ones: one that comes because training
+        stops would not have been, had it gone on.
         """
         found = Best(self.updates, bleu, loss)
-        self.best = sorted([*self.best, found], key=lambda one: (-one.bleu, one.loss, one.update))[:keep]
         self.validated = self.updates
+        if not scheduled:
+            self.unscheduled = found
+            return self.ranked[0] is found
+        self.best = _ranked([*self.best, found])[:keep]
         is_best = self.best[0] is found
-        if scheduled:
-            self.history.append(loss)
-            self.bad_validations = 0 if is_best else self.bad_validations + 1
+        self.history.append(loss)
+        self.bad_validations = 0 if is_best else self.bad_validations + 1
         return is_best
 
     def scheduled(self, settings: TrainSettings) -> bool:
@@ -111,3 +128,12 @@ class Progress:
         if settings.patience is not None and self.bad_validations >= settings.patience:
             return f"no better dev BLEU in {self.bad_validations} validations (train.patience={settings.patience})"
         return None
+
+
+def is_scheduled(settings: TrainSettings, update: int) -> bool:
+    """Whether a checkpoint is written after an update, whatever else happens: each `train.checkpoint_every` and validation."""
+    return update % settings.checkpoint_every == 0 or update % settings.validate_every == 0
+
+
+def _ranked(validations: list[Best]) -> list[Best]:
+    return sorted(validations, key=lambda one: (-one.bleu, one.loss, one.update))

@@ -3,11 +3,14 @@
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nmt.errors import naming
+from nmt.files import inside, open_inside, written_whole
+
+NAME = "metrics.jsonl"
 
 
 class Record:
@@ -16,14 +19,21 @@ class Record:
     Every line has its `kind` and the `update` that it came after. A number that JSON lacks (NaN, infinity) is null.
 
     Args:
-        path: of the file.
+        directory: of the run.
         updates: made so far; what was written after them is forgotten.
+        validated: the update of the last validation; of later ones, which an interruption cut off before their checkpoint, what
+            was written is forgotten, too, since they will be made again.
     """
 
-    def __init__(self, path: Path, *, updates: int) -> None:
-        self._path = path
-        _forget_after(path, updates)
-        self._file = path.open("a", encoding="utf-8")
+    def __init__(self, directory: Path, *, updates: int, validated: int) -> None:
+        self._path = inside(directory, NAME)
+        _forget(self._path, lambda line: line["update"] > updates or (_is_of_validation(line) and line["update"] > validated))
+        self._file = open_inside(directory, NAME, mode="a")
+
+    def figures(self, kind: str, update: int) -> dict[str, float]:
+        """The numbers in the lines of a kind and an update."""
+        lines = [line for line in _lines(self._path) if (line["kind"], line["update"]) == (kind, update)]
+        return {name: value for line in lines for name, value in line.items() if "/" in name and isinstance(value, int | float)}
 
     def close(self) -> None:
         """Give the file back; nothing is pending but what could not be written."""
@@ -41,13 +51,13 @@ class Record:
         self.write("event", update, {"event": event, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **details})
 
 
-def write_once(path: Path, kind: str, update: int, values: Mapping[str, Any]) -> bool:
-    """Append a line to a record unless it has one of that kind and update; returns whether it had none."""
-    _forget_after(path, math.inf)  # only what is cut, and so has no end to append to
-    with naming(path), path.open("a+", encoding="utf-8") as file:
-        file.seek(0)
-        if any((line.get("kind"), line["update"]) == (kind, update) for line in map(json.loads, file)):
-            return False
+def write_once(directory: Path, kind: str, update: int, values: Mapping[str, Any]) -> bool:
+    """Append a line to a run's record unless it has one of that kind and update; returns whether it had none."""
+    path = inside(directory, NAME)
+    _forget(path, lambda _: False)  # only what is cut, and so has no end to append to
+    if any((line["kind"], line["update"]) == (kind, update) for line in _lines(path)):
+        return False
+    with naming(path), open_inside(directory, NAME, mode="a") as file:
         file.write(_line(kind, update, values))
     return True
 
@@ -67,18 +77,27 @@ def _for_json(value: Any) -> Any:
     return value
 
 
-def _forget_after(path: Path, updates: float) -> None:
-    """Drop lines of later updates, and those that are none of a record, such as a last one that an interruption cut."""
+def _is_of_validation(line: Mapping[str, Any]) -> bool:
+    return line["kind"] in ("valid", "samples", "speed") or any(name.startswith("parameters/") for name in line)
+
+
+def _forget(path: Path, forgotten: Callable[[Mapping[str, Any]], bool]) -> None:
+    """Drop lines, and those that are none of a record, such as a last one that an interruption cut."""
     if not path.exists():
         return
-    kept = []
-    for line in path.read_bytes().split(b"\n"):
-        try:
-            if line and json.loads(line)["update"] <= updates:
-                kept.append(line + b"\n")
-        except (ValueError, KeyError, TypeError):  # cut, or none of ours
-            continue
-    scratch = path.with_name(f".{path.name}")
-    with naming(scratch):
-        scratch.write_bytes(b"".join(kept))
-    scratch.replace(path)
+    with written_whole(path) as kept:
+        kept.writelines(json.dumps(line) + "\n" for line in _lines(path) if not forgotten(line))
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """What stands in a record; lines that are cut or none of ours are passed over."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for text in file:
+            try:
+                line = json.loads(text)
+                if isinstance(line["kind"], str) and isinstance(line["update"], int):
+                    yield line
+            except (ValueError, KeyError, TypeError, RecursionError):
+                continue

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -28,7 +29,7 @@ from nmt.training.initial import fill_from_origin
 from nmt.training.loop import Trainer
 from nmt.training.loss import TrainedModel
 from nmt.training.monitor import RunMonitor, Unwatched
-from nmt.training.progress import Progress
+from nmt.training.progress import Progress, is_scheduled
 from nmt.training.randomness import seed_everything, seed_of_process
 from nmt.training.recompute import recompute_blocks
 from nmt.training.samples import samples
@@ -75,14 +76,14 @@ def train(run: Run, prepared: Prepared, device: torch.device, signals: Signals) 
     trainer = new_trainer(run.config, model, settings, device)
     now = environment(device, distributed.size())
     restored = None if checkpoint is None else _restore(run, checkpoint, trainer, now)
-    progress = Progress() if restored is None else restored.progress
+    progress = _begun(run) if restored is None else restored.progress
     if progress.reason_to_stop(settings) and not progress.validation_due(settings):
         return progress
     spared = SCALING if settings.precision == "fp16" else 0
     with (
         signals.noted(),
         _watched(run, prepared, progress, trainer, model) as monitor,
-        CheckpointWriter(run.checkpoints, keep=settings.keep) as writer,
+        CheckpointWriter(run.checkpoints, keep=settings.keep, scheduled=partial(is_scheduled, settings)) as writer,
     ):
         validator = Validator(run, prepared, trainer, model)
 
@@ -105,6 +106,10 @@ def train(run: Run, prepared: Prepared, device: torch.device, signals: Signals) 
         )
         monitor.event("stop", reason=reason)
     log.info(f"stopped after {progress.updates:,} updates: {reason}")
+    if progress.ranked and progress.best_update == 0:
+        log.warning(
+            f"no validation was better than that of the parameters of {run.config['init_from']}, which training began with"
+        )
     return progress
 
 
@@ -123,6 +128,11 @@ def new_trainer(
     averages = None if settings.ema_decay is None else Averages(model, decay=settings.ema_decay)
     optimizer = build_optimizer(config["optimizer"], model)
     return Trainer(trained, optimizer, build_schedule(config["schedule"]), settings, device, averages)
+
+
+def _begun(run: Run) -> Progress:
+    """Before the first update. Fine-tuning validates what it begins with, so that a training that only ruins it is seen to."""
+    return Progress(validated=-1) if run.config["init_from"] is not None else Progress()
 
 
 def _newest(run: Run) -> Checkpoint | None:
@@ -231,7 +241,7 @@ def _watched(
         return nullcontext(Unwatched())
     write_hparams(run.directory, run.config)
     settings, epoch_tokens = trainer.settings, int(prepared.train.lengths["tgt"].sum()) + len(prepared.train)
-    monitor = RunMonitor(run.directory, settings, updates=progress.updates, epoch_tokens=epoch_tokens, device=trainer.device)
+    monitor = RunMonitor(run.directory, settings, progress=progress, epoch_tokens=epoch_tokens, device=trainer.device)
     if settings.histograms:
         monitor.draw_histograms(model, trainer.optimizer)
     return monitor

@@ -214,3 +214,45 @@ def test_a_checkpoint_of_an_older_nmt_can_be_used_but_not_continued(checkpoints:
     checkpoints.find("30").load_model(model(0))
     with pytest.raises(UserError, match="older nmt: it can be evaluated"):
         checkpoints.find("30").training()
+
+
+def test_a_checkpoint_off_the_schedule_stays_only_as_long_as_it_is_the_newest(checkpoints: Checkpoints) -> None:
+    def kept_after(interruptions: list[int]) -> list[list[int]]:
+        made, found = Checkpoints(checkpoints.directory.with_name(f"with_{len(interruptions)}")), []
+        for updates in sorted([10, 20, 30, 40, 50, *interruptions]):
+            state: dict[str, Any] = {"updates": updates, "best": [{"update": 20}]}
+            contents = Contents({MODEL: whole_weights(model(updates))}, None, state)
+            made.finish(made.begin(updates), contents, keep=2, scheduled=lambda update: update % 10 == 0)
+            found.append(names(made))
+        return found
+
+    assert kept_after([]) == [[10], [10, 20], [20, 30], [20, 30, 40], [20, 40, 50]]
+    disturbed = kept_after([33, 35, 47])
+    assert disturbed == [[10], [10, 20], [20, 30], [20, 30, 33], [20, 30, 35], [20, 30, 40], [20, 40, 47], [20, 40, 50]]
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoints", "step-0000040", ".writing-step-0000040", "best", "last", ".last", ".old-step-0000040"]
+)
+def test_links_of_a_stranger_among_the_checkpoints_lead_nowhere(checkpoints: Checkpoints, tmp_path: Path, name: str) -> None:
+    outside = tmp_path / "outside"
+    (outside / "step-0000001").mkdir(parents=True)
+    (outside / "precious.txt").write_text("mine", encoding="utf-8")
+    (outside / "step-0000001" / "precious.txt").write_text("mine", encoding="utf-8")
+    place = checkpoints.directory if name == "checkpoints" else checkpoints.directory / name
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+    place.symlink_to(outside)
+    if name == "checkpoints":
+        for work in (checkpoints.clean, lambda: checkpoints.begin(40), lambda: checkpoints.point({"updates": 1, "best": []})):
+            with pytest.raises(UserError, match="is a link, but nmt writes into a folder there and nowhere else"):
+                work()
+    else:
+        checkpoints.clean()
+        save(checkpoints, 40, best=20, keep=1)
+        assert {path.name for path in checkpoints.directory.iterdir()} >= {"step-0000020", "step-0000040", "last", "best"}
+        assert not (checkpoints.directory / "step-0000040").is_symlink()
+    assert sorted(path.relative_to(outside).as_posix() for path in outside.rglob("*")) == [
+        "precious.txt", "step-0000001", "step-0000001/precious.txt",
+    ]  # fmt: skip

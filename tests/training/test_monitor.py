@@ -28,7 +28,8 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "watching.md"
 def monitor_of(tmp_path: Path) -> Callable[..., RunMonitor]:
     def make(*, updates: int = 0, **settings: Any) -> RunMonitor:
         chosen = TrainSettings(**settings)
-        return RunMonitor(tmp_path, chosen, updates=updates, epoch_tokens=1000, device=torch.device("cpu"))
+        progress = Progress(updates=updates, validated=updates)
+        return RunMonitor(tmp_path, chosen, progress=progress, epoch_tokens=1000, device=torch.device("cpu"))
 
     return make
 

@@ -59,6 +59,40 @@ def test_a_best_validation_that_only_the_end_brought_is_remembered_and_leaves_pa
     assert (progress.best_bleu, progress.bad_validations, progress.history) == (11.0, 1, [1.0, 1.0])
 
 
+def test_training_that_goes_on_forgets_the_validation_that_only_its_end_brought() -> None:
+    at_once, in_two_parts = Progress(), Progress()
+    for progress in (at_once, in_two_parts):
+        for update, bleu in ((3, 10.0), (6, 9.0)):
+            progress.updates = update
+            progress.judge(bleu, 1.0, scheduled=True)
+    in_two_parts.updates = 7
+    assert in_two_parts.judge(12.0, 1.0, scheduled=False)
+    assert in_two_parts.best_update == 7
+    state = in_two_parts.as_state()
+    assert state["best_updates"] == [7, 3]
+    in_two_parts = Progress.from_state(state)
+    assert in_two_parts.best_bleu == 12.0
+    in_two_parts.advance(Position(0, 8), 5)
+    at_once.updates = 7
+    at_once.advance(Position(0, 8), 5)
+    for progress in (at_once, in_two_parts):
+        progress.updates = 9
+        assert progress.judge(11.0, 1.0, scheduled=True)  # 12.0 would not have been, had training gone on
+    assert (in_two_parts.best, in_two_parts.bad_validations) == (at_once.best, at_once.bad_validations)
+
+
+def test_fine_tuning_validates_what_it_begins_with() -> None:
+    settings = TrainSettings(max_updates=9, validate_every=3)
+    assert not Progress().validation_due(settings)
+    progress = Progress(validated=-1)
+    assert progress.validation_due(settings)
+    progress.judge(30.0, 1.0, scheduled=True)
+    assert not progress.validation_due(settings)
+    progress.advance(Position(0, 1), 5)
+    progress.judge(2.0, 1.0, scheduled=True)
+    assert (progress.best_update, progress.bad_validations) == (0, 1)
+
+
 def test_a_state_of_another_shape_is_named() -> None:
     for state in ({}, {"best": 3, "position": {}}, Progress().as_state() | {"more": 1}):
         with pytest.raises(UserError, match=r"state\.json of a checkpoint is not what this nmt writes"):
@@ -67,4 +101,5 @@ def test_a_state_of_another_shape_is_named() -> None:
 
 def test_progress_survives_its_state() -> None:
     progress = Progress(updates=7, position=Position(2, 3), tokens=99, seconds=1.5, best=[Best(5, 12.25, 1.5)], history=[1.5])
+    progress.unscheduled = Best(7, 11.5, 1.25)
     assert Progress.from_state(progress.as_state()) == progress
