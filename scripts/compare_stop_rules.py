@@ -4,8 +4,8 @@
     scripts/compare_stop_rules.py RUN… --split dev
 
 A sentence counts as below greedy when the score by which the search ranks, that of the length rule, is less for the beam's best
-hypothesis than for the greedy one; it is right when it equals its reference. All rules translate in turn, in several rounds; the
-speed is the best of these.
+hypothesis than for the greedy one; it is right when it equals its reference. All rules translate in turn, in several rounds;
+the speed is the best of these.
 """
 
 import argparse

@@ -30,7 +30,7 @@ class Progress:
         tokens: target tokens trained on.
         seconds: of training, validation included, over all continuations.
         update_seconds: of these, what the updates took.
-        validated: the update of the last validation; -1 before that of the parameters that training begins with, if there is one.
+        validated: the update of the last validation; -1 where that of the parameters that training begins with is still due.
         best: the scheduled validations with the highest dev BLEU, ties by lower dev loss; the best first.
         unscheduled: the validation of the last update where only the end of training brought it: it may be the best of all, but
             training that goes on forgets it, so that it goes on as if it had never ended.

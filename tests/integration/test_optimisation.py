@@ -89,6 +89,20 @@ def test_fine_tuning_begins_where_the_other_run_is_best_and_then_needs_it_no_mor
     assert "init_from" in nmt("train", *SMALL, *more, f"init_from={folder / 'old'}", status=2).stderr
 
 
+def test_fine_tuning_that_only_ruins_a_model_leaves_what_it_began_with_as_the_best(folder: Path) -> None:
+    run = folder / "ruined"
+    more = ["schedule=constant", "optimizer.lr=3", "train.validate_every=2", f"init_from={folder / 'old'}", f"run_dir={run}"]
+    done = nmt("train", *SMALL, *more, f"paths.cache={folder / 'cache'}", "train.max_updates=4")
+    assert "no validation was better than that of the parameters of" in done.stderr
+    begun = parameters(folder / "old", "best")
+    for name, value in parameters(run, "best").items():
+        torch.testing.assert_close(value, begun[name], rtol=0, atol=0)
+    loss, before = (logged(each, "valid", "valid/loss") for each in (run, folder / "old"))
+    assert sorted(loss) == [0, 2, 4]
+    assert loss[0] == pytest.approx(min(before.values()), rel=1e-6)
+    assert loss[4] > loss[0]
+
+
 def test_fine_tuning_with_another_vocabulary_learns_from_the_first_update_on(folder: Path) -> None:
     cache = f"paths.cache={folder / 'cache'}"
     more = ["schedule=constant", "train.validate_every=50", "train.max_updates=5", cache, "tokenizer.vocab_size=500"]

@@ -60,6 +60,16 @@ class Training:
         text = (self.run / "checkpoints" / "last" / "state.json").read_text(encoding="utf-8")
         return {key: value for key, value in json.loads(text).items() if "seconds" not in key}
 
+    def checkpoints(self) -> dict[str, bytes]:
+        """The parameters in every checkpoint that was kept."""
+        files = sorted((self.run / "checkpoints").glob("step-*/model.safetensors"))
+        return {file.parent.name: file.read_bytes() for file in files}
+
+    def validations(self) -> list[tuple[int, float]]:
+        """The update and the score of every validation in the record."""
+        lines = map(json.loads, (self.run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+        return [(line["update"], line["valid/chrf"]) for line in lines if line["kind"] == "valid"]
+
 
 ENDLESS = ("data.dev_pairs=4", "train.max_updates=100000", "train.validate_every=50000", "decode.max_length=20")
 
@@ -123,6 +133,40 @@ def test_a_validation_that_a_signal_breaks_off_is_made_when_training_continues(t
     assert broken.state() == alone.state()
     last = [load_file(training.run / "checkpoints" / "last" / "model.safetensors") for training in (alone, broken)]
     assert all(last[1][name].equal(value) for name, value in last[0].items())
+
+
+SCHEDULED = (
+    *("data.dev_pairs=8", "train.validate_every=4", "train.checkpoint_every=2", "train.keep=2", "train.keep_best=3"),
+    *("train.patience=2", "decode.max_length=20", "decode.beam=1"),
+)
+
+
+def test_training_in_two_parts_ends_as_training_at_once_whatever_patience_and_an_early_end_have_seen(tmp_path: Path) -> None:
+    at_once = Training(tmp_path, "at_once", *SCHEDULED, "train.max_updates=18")
+    in_two = [Training(tmp_path, "in_two", *SCHEDULED, f"train.max_updates={updates}") for updates in (9, 18)]
+    for training in (at_once, *in_two):
+        training.start()
+        assert training.end()[0] == 0
+    assert in_two[1].state() == at_once.state()
+    assert in_two[1].checkpoints() == at_once.checkpoints()
+
+
+def test_an_interruption_decides_neither_which_checkpoints_stay_nor_what_is_written_of_validations(tmp_path: Path) -> None:
+    keys = (*SCHEDULED, "data.dev_pairs=300", "train.max_updates=13", "train.patience=null", "decode.max_length=60")
+    alone, disturbed = Training(tmp_path, "alone", *keys), Training(tmp_path, "disturbed", *keys)
+    alone.start()
+    assert alone.end()[0] == 0
+    for updates, wait in ((3, 0.0), (4, 0.2), (4, 1.0), (8, 0.2), (11, 0.0)):
+        disturbed.start()
+        disturbed.wait(lambda: disturbed.logged() >= updates)  # noqa: B023 - waited for at once
+        time.sleep(wait)
+        disturbed.process.send_signal(signal.SIGKILL if wait == 1.0 else signal.SIGTERM)
+        assert disturbed.end()[0] in (143, -signal.SIGKILL)
+    disturbed.start()
+    assert disturbed.end()[0] == 0
+    assert disturbed.checkpoints() == alone.checkpoints()
+    assert disturbed.state() == alone.state()
+    assert disturbed.validations() == alone.validations()
 
 
 def test_sigusr1_before_training_begins_does_no_harm(tmp_path: Path) -> None:
