@@ -26,9 +26,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "watching.md"
 
 @pytest.fixture
 def monitor_of(tmp_path: Path) -> Callable[..., RunMonitor]:
-    def make(*, updates: int = 0, **settings: Any) -> RunMonitor:
+    def make(*, updates: int = 0, validated: int | None = None, **settings: Any) -> RunMonitor:
         chosen = TrainSettings(**settings)
-        progress = Progress(updates=updates, validated=updates)
+        progress = Progress(updates=updates, validated=updates if validated is None else validated)
         return RunMonitor(tmp_path, chosen, progress=progress, epoch_tokens=1000, device=torch.device("cpu"))
 
     return make
@@ -129,6 +129,20 @@ def test_what_an_interruption_took_back_is_forgotten(monitor_of: Callable[..., R
     assert [(line["update"], line["train/loss"]) for line in lines(tmp_path, "train")] == wanted
     assert [(event.step, event.value) for event in board(tmp_path).Scalars("train/loss")] == wanted
     assert [(line["update"], line["event"]) for line in lines(tmp_path, "event")] == [(0, "begin"), (2, "continue")]
+
+
+def test_a_validation_that_is_made_again_stands_once_in_both_records(
+    monitor_of: Callable[..., RunMonitor], tmp_path: Path
+) -> None:
+    for begin, bleu in ((0, 1.0), (2, 7.0)):  # the checkpoint of update 2 was written before its validation had come to its end
+        with monitor_of(updates=begin, validated=0, log_every=1, validate_every=2) as monitor:
+            for number in range(begin + 1, 3):
+                update(monitor, number)
+            with monitor.paused():
+                monitor.validation(2, {"valid/bleu": bleu}, [], {})
+    assert [(line["update"], line["valid/bleu"]) for line in lines(tmp_path, "valid")] == [(2, 7.0)]
+    assert [(event.step, event.value) for event in board(tmp_path).Scalars("valid/bleu")] == [(2, 7.0)]
+    assert [event.step for event in board(tmp_path).Scalars("train/loss")] == [1, 2]
 
 
 def test_an_interruption_is_an_event_and_stays_the_error(monitor_of: Callable[..., RunMonitor], tmp_path: Path) -> None:
