@@ -136,7 +136,7 @@ def test_a_validation_that_a_signal_breaks_off_is_made_when_training_continues(t
 
 
 SCHEDULED = (
-    *("data.dev_pairs=8", "train.validate_every=4", "train.checkpoint_every=2", "train.keep=2", "train.keep_best=3"),
+    *("data.dev_pairs=8", "train.validate_every=4", "train.checkpoint_every=2", "train.keep=2", "train.keep_best=9"),
     *("train.patience=2", "decode.max_length=20", "decode.beam=1"),
 )
 
