@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict, TypeVar
 
 from nmt.errors import naming
-from nmt.files import flush, flush_folder
+from nmt.files import flush, flush_folder, regular_file
 from nmt.saved import read_json
 
 Contents = TypeVar("Contents")
@@ -105,7 +105,7 @@ def _manifest(folder: Path) -> Manifest:
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.name != MANIFEST and not path.is_dir():
-            with naming(path), path.open("rb") as file:
+            with naming(path), regular_file(path).open("rb") as file:
                 found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
     return {"name": folder.name, "sha256": found}
 

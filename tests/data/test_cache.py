@@ -132,9 +132,7 @@ def test_what_the_system_cannot_read_now_is_not_taken_for_damage(tmp_path: Path,
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
-def test_too_few_file_descriptors_remove_nothing(
-    lines: Lines, pairs: list[Pair], tokenizer: Tokenizer, tmp_path: Path
-) -> None:
+def test_too_few_file_descriptors_remove_nothing(lines: Lines, pairs: list[Pair], tokenizer: Tokenizer, tmp_path: Path) -> None:
     import resource
 
     first = open_store(lines(pairs), "train", tokenizer, tmp_path)
@@ -182,7 +180,7 @@ def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: p
     rename = Path.rename
 
     def seen(number: int) -> None:
-        events.append(os.readlink(f"/proc/self/fd/{number}"))
+        events.append(str(Path(f"/proc/self/fd/{number}").readlink()))
         synced(number)
 
     def renamed(path: Path, target: Path) -> Path:

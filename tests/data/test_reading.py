@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import json
 import lzma
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -231,10 +230,9 @@ def test_no_file_stays_open(tmp_path: Path, pairs: list[Pair]) -> None:
     corpus = corpus_of(tmp_path / "x", "lines")
 
     def opened() -> Iterator[str]:
-        for number in os.listdir("/proc/self/fd"):
-            link = Path("/proc/self/fd") / number
-            if link.is_symlink() and os.readlink(link).startswith(str(tmp_path / "x")):
-                yield os.readlink(link)
+        for link in Path("/proc/self/fd").iterdir():
+            if link.is_symlink() and (tmp_path / "x") in link.readlink().parents:
+                yield str(link.readlink())
 
     reading = corpus.read("train")
     iterator = iter(reading)
