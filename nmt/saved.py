@@ -29,8 +29,9 @@ def read_json(path: Path, schema: type[Value], *, most: int = 16 * MEBIBYTE, adv
         FileNotFoundError: if there is no such file.
         UserError: if it is damaged, too large, or of another type.
     """
+    content = read_small(path, most=most)
     try:
-        value = json.loads(read_small(path, most=most))
+        value = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise damaged(path, "it is not JSON", advice) from error
     return checked(value, schema, path, advice=advice)
@@ -43,8 +44,9 @@ def read_yaml(path: Path, *, most: int = MEBIBYTE // 4, advice: str = "") -> Any
         FileNotFoundError: if there is no such file.
         UserError: if it is damaged or too large.
     """
+    content = read_small(path, most=most)
     try:
-        return yaml.load(read_small(path, most=most), Loader=_PlainLoader)
+        return yaml.load(content, Loader=_PlainLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise damaged(path, str(error).splitlines()[0] if str(error) else "it is nested too deeply", advice) from error
 

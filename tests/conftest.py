@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 import nmt.config
 from nmt.components import build_model
 from nmt.config import TokenizerSettings, config_directory, register
+from nmt.data.corpus import Corpus
 from nmt.data.tokenizer import Tokenizer, train
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 from nmt.run import Run
@@ -95,7 +96,7 @@ def float64() -> Iterator[None]:
 
 
 @dataclass
-class Lines:
+class Lines(Corpus):
     """A corpus in memory."""
 
     train: list[Pair]

@@ -82,6 +82,8 @@ def only_split(split: str, data: Config) -> Config:
 
 def evaluate_split(run: Run, corpus: Corpus, split: str, translator: Translator) -> dict[str, Score]:
     """Translate and score a split as validation does, leaving texts and scores in the run."""
+    if not corpus.read(split).matches(corpus.fingerprint(split)):
+        log.warning(f"the text of data.{split} was changed since the training began: the scores are of what is there now")
     sources, references = read_split(corpus, split)
     hypotheses = _translated(translator, sources)
     scores = score(hypotheses, references)
@@ -114,9 +116,10 @@ def _texts(run: Run, config: Config) -> Texts:
             f"split must be dev or test, but is {split!r}; any other text: input=FILE reference=FILE, or testset=NAME"
         )
     corpus = build_corpus(only_split(split, data))
-    sources, references = read_split(corpus, split)
+    fingerprint = corpus.fingerprint(split)
+    sources, references = read_split(corpus, split, fingerprint)
     texts = Texts(split, f"split={split}", sources, [references])
-    if not config["data"] or _fingerprint(run, split) == corpus.fingerprint(split):
+    if not config["data"] or _fingerprint(run, split) == fingerprint:
         return texts
     changes = " ".join(f"data.{key}={value}" for key, value in config["data"].items())
     log.warning(f"this is not the text that the run calls {split}: {changes}")
@@ -197,9 +200,11 @@ def _training_words(run: Run, config: Config, texts: list[str]) -> "Counter[str]
         return "the run does not say what text it was trained on"
     try:
         corpus = build_corpus(only_split("train", run.config["data"] | config["data"]))
-        if saved["fingerprints"].get("train") != corpus.fingerprint("train"):
+        reading = corpus.read("train")
+        found = occurrences((tgt for _, tgt in islice(reading, MOST_PAIRS)), texts)
+        if not reading.matches(saved["fingerprints"].get("train")):
             return "the training text is not the one that the run was trained on any more"
-        return occurrences((tgt for _, tgt in islice(corpus.pairs("train"), MOST_PAIRS)), texts)
+        return found
     except UserError as error:
         return f"the training text cannot be read ({error})"
 

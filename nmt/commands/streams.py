@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from nmt.data.files import BYTE_ORDER_MARK, read_lines
+from nmt.data.encodings import BYTE_ORDER_MARK, wide_encoding
+from nmt.data.files import read_lines
 from nmt.errors import UserError, naming
 
 LINES = 2048
@@ -50,7 +51,11 @@ def chunks_in(path: str | None) -> Iterator[list[str]]:
 def _arriving(stream: BinaryIO) -> Iterator[list[bytes]]:
     """The lines of a stream without their ends, as they come."""
     begun: list[bytes] = []
+    is_new = True
     while data := _read(stream):
+        if is_new and (encoding := wide_encoding(data)):
+            raise UserError(encoding.advice("standard input"))
+        is_new = False
         first, *others = data.split(b"\n")
         begun.append(first)
         if others:

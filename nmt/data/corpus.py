@@ -1,7 +1,7 @@
 """What a corpus is: splits of sentence pairs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from nmt.errors import UserError
@@ -45,6 +45,81 @@ class Corpus(ABC):
     def fingerprint(self, split: str) -> str:
         """A hash of everything that decides the content of a split: two equal fingerprints mean equal text."""
 
+    def read(self, split: str) -> "Reading":
+        """The pairs of a split, to be read once, and checked afterwards to be those of a fingerprint."""
+        return Reading(split, self.pairs(split), lambda: self.fingerprint(split))
+
+
+class Reading:
+    """The pairs of a split, read once, and what they were read from.
+
+    Args:
+        split: its name.
+        pairs: of the split.
+        fingerprint: of what was read; is called after the reading, which may have ended early.
+
+    Attributes:
+        rows: pairs read so far.
+    """
+
+    def __init__(self, split: str, pairs: Iterable[tuple[str, str]], fingerprint: Callable[[], str]) -> None:
+        self.split = split
+        self.rows = 0
+        self._pairs = pairs
+        self._fingerprint = fingerprint
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for pair in self._pairs:
+            self.rows += 1
+            yield pair
+
+    def matches(self, fingerprint: str) -> bool:
+        """Whether what was read, and what is still to be read, is what has this fingerprint."""
+        return self._fingerprint() == fingerprint
+
+    def check(self, fingerprint: str) -> None:
+        """Raise `UserError` unless it does."""
+        if not self.matches(fingerprint):
+            raise UserError(f"the text of data.{self.split} was changed while it was read: start again")
+
+
+class FixedCorpus(Corpus):
+    """A corpus whose text must stay as it was when it was first asked for: what is read is compared with that.
+
+    Args:
+        corpus: any other one.
+    """
+
+    def __init__(self, corpus: Corpus) -> None:
+        self._corpus = corpus
+        self._fingerprints: dict[str, str] = {}
+        self.src, self.tgt, self.max_length = corpus.src, corpus.tgt, corpus.max_length
+
+    def splits(self) -> tuple[str, ...]:
+        """Those of the corpus."""
+        return self._corpus.splits()
+
+    def pairs(self, split: str) -> Iterator[tuple[str, str]]:
+        """The pairs of a split, as `read` gives them."""
+        reading = self.read(split)
+        yield from reading
+        reading.check(self.fingerprint(split))
+
+    def aligned(self, split: str) -> "Iterator[AlignedPair] | None":
+        """Those of the corpus."""
+        return self._corpus.aligned(split)
+
+    def fingerprint(self, split: str) -> str:
+        """The one that the split had at first."""
+        if split not in self._fingerprints:
+            self._fingerprints[split] = self._corpus.fingerprint(split)
+        return self._fingerprints[split]
+
+    def read(self, split: str) -> Reading:
+        """The pairs of a split, to be checked afterwards."""
+        self.fingerprint(split)
+        return self._corpus.read(split)
+
 
 def check_languages(src: str, tgt: str, max_length: int) -> None:
     """Raise `UserError` unless these are two languages and a length."""
@@ -64,15 +139,23 @@ def check_text(**settings: object) -> None:
             raise UserError(f"data.{key} must be text, but is {value!r}: put it in quotes")
 
 
-def read_split(corpus: Corpus, split: str) -> tuple[list[str], list[str]]:
+def read_split(corpus: Corpus, split: str, fingerprint: str | None = None) -> tuple[list[str], list[str]]:
     """Sources and references of a split.
 
+    Args:
+        corpus: which has the split.
+        split: its name.
+        fingerprint: that the text must have which was read.
+
     Raises:
-        UserError: if the corpus has no such split, or it is empty.
+        UserError: if the corpus has no such split, it is empty, or it was changed meanwhile.
     """
     if split not in corpus.splits():
         raise UserError(f"split={split} is not in the run's corpus; it has: {', '.join(corpus.splits())}")
-    pairs = list(corpus.pairs(split))
+    reading = corpus.read(split)
+    pairs = list(reading)
     if not pairs:
         raise UserError(f"split={split} has no pairs")
+    if fingerprint is not None:
+        reading.check(fingerprint)
     return [src for src, _ in pairs], [tgt for _, tgt in pairs]

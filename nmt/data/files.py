@@ -4,66 +4,145 @@ import bz2
 import gzip
 import hashlib
 import lzma
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from nmt.data.encodings import BYTE_ORDER_MARK, wide_encoding
 from nmt.errors import UserError
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BLOCK = 1 << 16
+"""Bytes that are read, or decompressed, at a time."""
 
 
-def _plain(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        yield from stream
+class Source:
+    """A file that is read once. Its bytes are hashed as they are read: what was read is what was hashed.
+
+    Args:
+        path: of the file.
+        hashed: whether `digest` is going to be asked for.
+        ending: the one that says how the file is compressed; None for that of its own name.
+        name: what errors call the file; None for its path.
+
+    Attributes:
+        lines: when all of them have been read: how many there are, counted by their ends.
+    """
+
+    def __init__(self, path: Path, *, hashed: bool = False, ending: str | None = None, name: str | None = None) -> None:
+        self.path = path
+        self.name = name or str(path)
+        self.ending = compression(path) if ending is None else ending
+        self.lines = 0
+        self._hash = hashlib.sha256() if hashed else None
+        self._stream: BinaryIO | None = None
+        self._status: os.stat_result | None = None
+
+    def open(self) -> "Source":
+        """Begin to read."""
+        self._stream = self.path.open("rb")
+        return self
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes as they lie on the disk; none at the end."""
+        if self._stream is None or self._stream.closed:
+            return b""
+        data = self._stream.read(size)
+        if self._hash is not None:
+            self._hash.update(data)
+        if not data:
+            self._stream.close()
+        return data
+
+    def open_whole(self) -> BinaryIO:
+        """Open the file for a reader that goes to and fro in it: it is hashed afterwards, and must not have been exchanged."""
+        stream = self.path.open("rb")
+        self._status = os.fstat(stream.fileno())
+        return stream
+
+    def close(self) -> None:
+        """Let go of the file, unless its rest is still to be hashed."""
+        if self._stream is not None and self._hash is None:
+            self._stream.close()
+
+    def digest(self) -> bytes:
+        """What `hash_file` would have said of the file as it was read, with its rest; nothing if it was exchanged meanwhile."""
+        if self._stream is None:
+            return b"" if self._status is not None and _changed(self._status, self.path) else hash_file(self.path)
+        assert self._hash is not None
+        try:
+            while self.read(BLOCK):
+                pass
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+        digest = self._hash.copy()
+        digest.update(compression(self.path).encode())
+        return digest.digest()
 
 
-def _gzip(path: Path) -> Iterator[bytes]:
-    with gzip.open(path) as stream:
-        yield from stream
+def _changed(before: os.stat_result, path: Path) -> bool:
+    try:
+        now = path.stat()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return any(getattr(before, name) != getattr(now, name) for name in ("st_size", "st_mtime_ns", "st_ino", "st_dev"))
 
 
-def _bzip2(path: Path) -> Iterator[bytes]:
-    with bz2.open(path) as stream:
-        yield from stream
+def _plain(source: Source) -> Iterator[bytes]:
+    while block := source.read(BLOCK):
+        yield block
 
 
-def _xz(path: Path) -> Iterator[bytes]:
-    with lzma.open(path) as stream:
-        yield from stream
+def _gzip(source: Source) -> Iterator[bytes]:
+    with gzip.GzipFile(fileobj=source) as stream:  # type: ignore[call-overload]  # which needs to be able to read, no more
+        while block := stream.read(BLOCK):
+            yield block
 
 
-def _zstd(path: Path) -> Iterator[bytes]:
+def _bzip2(source: Source) -> Iterator[bytes]:
+    return _frames(source, bz2.BZ2Decompressor)
+
+
+def _xz(source: Source) -> Iterator[bytes]:
+    return _frames(source, lzma.LZMADecompressor, padding=True)
+
+
+def _zstd(source: Source) -> Iterator[bytes]:
     import zstandard
 
-    begun = b""
     try:
-        for chunk in _zstd_chunks(path, zstandard.ZstdDecompressor().decompressobj):
-            *complete, begun = (begun + chunk).split(b"\n")
-            yield from complete
+        yield from _frames(source, zstandard.ZstdDecompressor().decompressobj)
     except zstandard.ZstdError as error:
         raise OSError(str(error)) from error
-    if begun:
-        yield begun
 
 
-def _zstd_chunks(path: Path, new_frame: Callable[[], Any]) -> Iterator[bytes]:
-    """Frame after frame, because the readers of the zstandard package take a file that was cut off for a shorter one."""
+def _frames(source: Source, new_frame: Callable[[], Any], *, padding: bool = False) -> Iterator[bytes]:
+    """Frame after frame, because the ready readers take a file that was cut off, or whose second frame is damaged, for a
+    shorter one.
+
+    Args:
+        source: of frames that follow each other.
+        new_frame: makes the decompressor of one.
+        padding: whether there may be zeros between two.
+    """
     frame = None
-    with path.open("rb") as stream:
-        while compressed := stream.read(1 << 16):
-            while compressed:
-                frame = frame or new_frame()
-                yield frame.decompress(compressed)
-                compressed = frame.unused_data
-                if frame.eof:
-                    frame = None
+    while compressed := source.read(BLOCK):
+        while compressed:
+            if frame is None and padding:
+                compressed = compressed.lstrip(b"\0")
+                if not compressed:
+                    break
+            frame = frame or new_frame()
+            yield frame.decompress(compressed)
+            compressed = frame.unused_data
+            if frame.eof:
+                frame = None
     if frame:
         raise EOFError("the last frame is not complete")
 
 
-READERS: dict[str, Callable[[Path], Iterator[bytes]]] = {
+READERS: dict[str, Callable[[Source], Iterator[bytes]]] = {
     "": _plain,
     ".gz": _gzip,
     ".bz2": _bzip2,
@@ -86,12 +165,16 @@ def read_lines(path: Path) -> Iterator[str]:
     Raises:
         UserError: if the file cannot be read, is damaged, or a line is not UTF-8 (the file and the line are named).
     """
-    number = 0
+    return lines_of(Source(path))
+
+
+def lines_of(source: Source) -> Iterator[str]:
+    """The lines of a file as `read_lines` gives them, from a source that knows afterwards how many there were."""
+    path, number = source.name, 0
     try:
-        for line in READERS[compression(path)](path):
+        for line in _split(source):
             number += 1
-            content = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
-            yield content.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+            yield line.removesuffix(b"\r").decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path}: line {number} is not valid UTF-8 (byte 0x{error.object[error.start]:02x}); "
@@ -102,14 +185,42 @@ def read_lines(path: Path) -> Iterator[str]:
     except EOFError as error:
         raise UserError(f"{path} is cut off: it ends in the middle of its compressed data; copy it again") from error
     except (OSError, zlib.error, lzma.LZMAError) as error:
-        raise unreadable(path, error) from error
+        raise unreadable(path, error, ending=source.ending) from error
+    finally:
+        source.close()
+    if number != source.lines:
+        raise UserError(f"{path} was read as {number:,} lines, but {source.lines:,} were counted: report this")
 
 
-def unreadable(path: Path, error: Exception) -> UserError:
+def _split(source: Source) -> Iterator[bytes]:
+    """The lines without their ends, however the blocks of a file fall."""
+    begun: list[bytes] = []
+    first = True
+    for block in READERS[source.ending](source.open()):
+        if not block:
+            continue
+        if first:
+            first = False
+            if encoding := wide_encoding(block):
+                raise UserError(encoding.advice(source.name))
+            block = block.removeprefix(BYTE_ORDER_MARK)
+        source.lines += block.count(b"\n")
+        head, *others = block.split(b"\n")
+        begun.append(head)
+        if others:
+            yield b"".join(begun)
+            yield from others[:-1]
+            begun = [others[-1]]
+    if last := b"".join(begun):
+        source.lines += 1
+        yield last
+
+
+def unreadable(path: object, error: Exception, *, ending: str = "") -> UserError:
     """The error for a file that cannot be opened, or does not hold what its ending says."""
     if isinstance(error, OSError) and error.strerror:
         return UserError(f"{path} cannot be read: {error.strerror}")
-    return UserError(f"{path} is damaged, or is no {path.suffix} file: {error}")
+    return UserError(f"{path} is damaged, or is no {ending or Path(str(path)).suffix} file: {error}")
 
 
 def hash_file(path: Path) -> bytes:

@@ -5,9 +5,9 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from nmt.data.corpus import Corpus, check_languages, check_text
+from nmt.data.corpus import Corpus, Reading, check_languages, check_text
+from nmt.data.hubfiles import SeparatedFiles, check_json, local_files
 from nmt.data.tables import Columns, arrow_pairs
 from nmt.errors import UserError
 
@@ -82,24 +82,37 @@ class HubCorpus(Corpus):
         Raises:
             UserError: if the data set cannot be loaded (the reason and what to do), or a row does not hold text.
         """
-        dataset = self._load(split)
-        if len(dataset) == 0:
-            raise UserError(f"{self._where(split)} is empty")
-        batches = dataset.with_format("arrow").iter(batch_size=BATCH)
-        return arrow_pairs(self._where(split), dataset.data.schema, batches, self._columns)
+        return self._load(split)
 
     def fingerprint(self, split: str) -> str:
         """A hash of the sentences of a split: the same whether they come from the Hub, a cache or a folder."""
         digest = hashlib.sha256()
-        for src, tgt in self.pairs(split):
-            digest.update(f"{src}\n{tgt}\n".encode())
+        for pair in self.pairs(split):
+            digest.update(_hashed(pair))
         return digest.hexdigest()
+
+    def read(self, split: str) -> Reading:
+        """The pairs of a split, which are hashed as they are read."""
+        digest, pairs = hashlib.sha256(), self.pairs(split)
+
+        def watched() -> Iterator[tuple[str, str]]:
+            for pair in pairs:
+                digest.update(_hashed(pair))
+                yield pair
+
+        def fingerprint() -> str:
+            for _ in rest:
+                pass
+            return digest.hexdigest()
+
+        rest = watched()
+        return Reading(split, rest, fingerprint)
 
     def _where(self, split: str) -> str:
         place = "/".join(part for part in (self._name, self._config, self._folder) if part)
         return f"{place} ({self._parts[split]})"
 
-    def _load(self, split: str) -> Any:
+    def _load(self, split: str) -> Iterator[tuple[str, str]]:
         if split not in self._parts:
             raise UserError(f"there is no {split} split: data.{split}_split names it")
         import datasets
@@ -111,10 +124,21 @@ class HubCorpus(Corpus):
         http_error: type[Exception] = huggingface_hub.errors.HfHubHTTPError.__bases__[0]
         _keep_quiet()
         where = self._where(split)
+        options = {"data_dir": self._folder, "revision": self._revision}
         try:
-            return datasets.load_dataset(
-                self._name, self._config, data_dir=self._folder, revision=self._revision, split=self._parts[split]
-            )
+            builder = datasets.load_dataset_builder(self._name, self._config, **options)
+            if builder.name == "csv":
+                return _some(where, SeparatedFiles(builder, self._columns, where).pairs(self._parts[split]))
+            if builder.info.builder_name == "csv":  # in the cache of datasets
+                raise UserError(
+                    f"{where} cannot be used from the cache: rows of CSV and TSV files may be lost there. "
+                    f"{self._without_network()}"
+                )
+            if builder.name == "json":
+                check_json([file for files in local_files(builder).values() for file in files], self._columns)
+            dataset = datasets.load_dataset(self._name, self._config, **options, split=self._parts[split])
+        except UserError:
+            raise
         except DatasetNotFoundError as error:
             raise UserError(
                 f"{where} cannot be loaded: {_reason(error)}; check data.name and data.revision, "
@@ -135,12 +159,18 @@ class HubCorpus(Corpus):
                 f"{where} is read by a script of its own, which is never run: many such sets have a copy in Parquet, "
                 "data.revision=refs/convert/parquet data.config=null data.folder=CONFIG"
             ) from error
+        if len(dataset) == 0:
+            raise UserError(f"{where} is empty")
+        batches = dataset.with_format("arrow").iter(batch_size=BATCH)
+        return arrow_pairs(where, dataset.data.schema, batches, self._columns, rows=len(dataset))
 
     def _without_network(self) -> str:
         options = [f"--revision {self._revision}"] if self._revision else []
         # A folder's rows are cached under the names of its files, which datasets does not know without a network.
         cached = (
-            "" if self._folder else "copy the cache (HF_HOME) of a machine that has loaded it and set HF_HUB_OFFLINE=1; or "
+            ""
+            if self._folder
+            else "copy the cache (HF_HOME) of a machine that has loaded it and set HF_HUB_OFFLINE=1 (not for CSV and TSV); or "
         )
         options += [f"--include '{self._folder}/*'"] if self._folder else []
         download = " ".join(["hf download", self._name, "--repo-type dataset", *options, "--local-dir DIR"])
@@ -148,6 +178,19 @@ class HubCorpus(Corpus):
             f"Without a network: run `{download}` where there is one, copy DIR here and set data.name=DIR; or {cached}"
             "use text files with data=text"
         )
+
+
+def _hashed(pair: tuple[str, str]) -> bytes:
+    return f"{pair[0]}\n{pair[1]}\n".encode()
+
+
+def _some(where: str, pairs: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Pairs that must not be none."""
+    pair = None
+    for pair in pairs:
+        yield pair
+    if pair is None:
+        raise UserError(f"{where} is empty")
 
 
 def _checked_name(name: str | None) -> str:

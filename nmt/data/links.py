@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt.data.files import read_lines
+from nmt.data.files import Source, lines_of, read_lines
 from nmt.errors import UserError
 
 log = logging.getLogger("nmt")
@@ -94,9 +94,9 @@ def check_link(link: Link, lengths: tuple[int, int], what: str, *, base: int = 0
             )
 
 
-def read_pharaoh(path: Path) -> Iterator[list[Link]]:
-    """The links of each line of a Pharaoh file, sure or possible, read as they are asked for."""
-    for number, line in enumerate(read_lines(path), start=1):
+def read_pharaoh(path: Path, source: Source | None = None) -> Iterator[list[Link]]:
+    """The links of each line of a Pharaoh file, sure or possible, read as they are asked for; from `source`, if it is given."""
+    for number, line in enumerate(lines_of(source or Source(path)), start=1):
         yield [link for _, link, _ in _of_line(path, number, line)]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.data.cache import cached
-from nmt.data.corpus import Corpus
+from nmt.data.corpus import Corpus, Reading
 from nmt.data.rows import Rows, RowsWriter
 from nmt.data.tokenizer import SIDES, Side, Tokenizer
 from nmt.errors import UserError
@@ -35,14 +35,24 @@ class IdStore:
     Attributes:
         lengths: pieces per sentence without EOS, for `src` and `tgt`, (pairs,) each.
         dropped: pairs left out.
+
+    Raises:
+        ValueError: if an id is not in the vocabulary, or pairs are missing.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, tokenizer: Tokenizer) -> None:
         self.directory = directory
-        self.dropped = Dropped(**json.loads((directory / _META).read_text(encoding="utf-8")))
+        meta = json.loads((directory / _META).read_text(encoding="utf-8"))
+        rows = meta.pop("rows")
+        self.dropped = Dropped(**meta)
         self._ids = {side: Rows(directory / f"{side}.ids", np.int32) for side in SIDES}
         self._text = {side: Rows(path, np.uint8) for side in SIDES if (path := directory / f"{side}.text").exists()}
         self.lengths = {side: rows.lengths for side, rows in self._ids.items()}
+        self._ids["src"].check_range(tokenizer.src_size)
+        self._ids["tgt"].check_range(tokenizer.tgt_size)
+        left_out = self.dropped.empty + self.dropped.long
+        if any(len(kept) + left_out != rows for kept in (*self._ids.values(), *self._text.values())):
+            raise ValueError(f"{directory} was made of {rows:,} pairs, but does not hold as many")
 
     def __len__(self) -> int:
         return len(self._ids["src"])
@@ -60,14 +70,19 @@ def open_store(corpus: Corpus, split: str, tokenizer: Tokenizer, cache: Path) ->
     """The ids of a split, from the cache or made now. Only training leaves pairs out: too long, or with an empty side.
 
     Raises:
-        UserError: if no pair remains.
+        UserError: if no pair remains, or the text is changed while it is read.
     """
     limit = corpus.max_length if split == "train" else None
     with_text = split == "train" and tokenizer.sampling > 0
-    key = _key(corpus.fingerprint(split), tokenizer, limit, with_text)
-    store = cached(
-        cache, f"ids-{key}", lambda folder: _write(folder, corpus.pairs(split), tokenizer, limit, with_text), IdStore
-    )
+    fingerprint = corpus.fingerprint(split)
+
+    def write(folder: Path) -> None:
+        reading = corpus.read(split)
+        _write(folder, reading, tokenizer, limit, with_text)
+        reading.check(fingerprint)
+
+    key = _key(fingerprint, tokenizer, limit, with_text)
+    store = cached(cache, f"ids-{key}", write, lambda folder: IdStore(folder, tokenizer))
     if len(store) == 0:
         dropped = store.dropped
         raise UserError(
@@ -83,13 +98,13 @@ def is_usable(encoded: Sequence[Sequence[int]], limit: int) -> bool:
 
 
 def _key(fingerprint: str, tokenizer: Tokenizer, limit: int | None, with_text: bool) -> str:
-    digest = hashlib.sha256(f"3 {fingerprint} {limit} {with_text}".encode())
+    digest = hashlib.sha256(f"4 {fingerprint} {limit} {with_text}".encode())
     for name, model in sorted(tokenizer.models.items()):
         digest.update(name.encode() + hashlib.sha256(model).digest())
     return digest.hexdigest()[:32]
 
 
-def _write(directory: Path, pairs: Iterable[tuple[str, str]], tokenizer: Tokenizer, limit: int | None, with_text: bool) -> None:
+def _write(directory: Path, pairs: Reading, tokenizer: Tokenizer, limit: int | None, with_text: bool) -> None:
     empty = long = 0
     with ExitStack() as files:
 
@@ -108,7 +123,7 @@ def _write(directory: Path, pairs: Iterable[tuple[str, str]], tokenizer: Tokeniz
                         ids[side].append(encoded[n])
                     for n, side in enumerate(text):
                         text[side].append(np.frombuffer(pair[n].encode(), np.uint8))
-    (directory / _META).write_text(json.dumps(asdict(Dropped(empty, long))), encoding="utf-8")
+    (directory / _META).write_text(json.dumps({"rows": pairs.rows} | asdict(Dropped(empty, long))), encoding="utf-8")
 
 
 def _chunks(pairs: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:

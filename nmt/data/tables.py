@@ -2,17 +2,19 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nmt.data.corpus import check_text
-from nmt.data.files import compression, hash_file, read_lines, unreadable
+from nmt.data.files import Source, compression, lines_of, unreadable
 from nmt.errors import UserError
 
 NESTED = "translation"
 """The column in which data sets of the Hugging Face Hub keep all languages of a row: `{"de": …, "en": …}`."""
+
+TAB = "\t"
 
 Place = tuple[str, ...]
 """The keys that lead from a row to a text: `("de",)` or `("translation", "de")`."""
@@ -32,12 +34,14 @@ class Columns:
         if self.src_column is not None and self.src_column == self.tgt_column:
             raise UserError(f"data.src_column and data.tgt_column must be two columns, but both are {self.src_column}")
 
-    def places(self, origin: object, names: Collection[str], nested: Collection[str]) -> tuple[Place, Place]:
+    def places(self, origin: object, names: Sequence[str], nested: Sequence[str]) -> tuple[Place, Place]:
         """Where the source and the target of a row stand, given its column names and the keys inside `translation`.
 
         Raises:
-            UserError: if `origin` has no such column; the message lists the columns that it has.
+            UserError: if `origin` has no such column (the message lists the columns that it has), or has one twice.
         """
+        self.check_once(origin, names)
+        self.check_once(origin, nested)
 
         def place(language: str, column: str | None, key: str) -> Place:
             if column is None and language in nested:
@@ -51,7 +55,20 @@ class Columns:
                 f"set data.{key} to a language or data.{key}_column to a column that is there"
             )
 
-        return place(self.src, self.src_column, "src"), place(self.tgt, self.tgt_column, "tgt")
+        src, tgt = place(self.src, self.src_column, "src"), place(self.tgt, self.tgt_column, "tgt")
+        if src == tgt:
+            raise UserError(
+                f"{origin}: data.src and data.tgt are both read from column {'.'.join(src)}: "
+                "set data.src_column and data.tgt_column to two columns"
+            )
+        return src, tgt
+
+    def check_once(self, origin: object, names: Sequence[str]) -> None:
+        """Raise `UserError` if a column that could be meant is there more than once."""
+        for name in (self.src, self.tgt, self.src_column, self.tgt_column, NESTED):
+            if (count := names.count(name)) > 1:
+                times = "twice" if count == 2 else f"{count} times"
+                raise UserError(f"{origin} has column {name} {times}, and it is not clear which is meant: rename or remove one")
 
 
 def one_line(text: str) -> str:
@@ -59,40 +76,68 @@ def one_line(text: str) -> str:
     return re.sub("\r?\n", " ", text.removesuffix("\n").removesuffix("\r"))
 
 
-def _tsv_pairs(path: Path, columns: Columns) -> Iterator[tuple[str, str]]:
-    """A header, then a row per line; a tab separates two cells, and a quotation mark is text."""
-    lines = read_lines(path)
-    first = next(lines, None)
-    if first is None:
-        return
-    header = first.split("\t")
-    (src,), (tgt,) = columns.places(path, header, ())
+def _tsv_pairs(source: Source, columns: Columns) -> Iterator[tuple[str, str]]:
+    return separated_pairs(source, columns)
+
+
+def separated_pairs(
+    source: Source, columns: Columns, *, separator: str = "\t", header: Sequence[str] = ()
+) -> Iterator[tuple[str, str]]:
+    """A header, unless it is given here, then a row per line; a tab separates two cells, and a quotation mark is text."""
+    lines = lines_of(source)
+    begin = 1 if header else 2
+    if not header:
+        first = next(lines, None)
+        if first is None:
+            return
+        header = first.split(separator)
+    (src,), (tgt,) = columns.places(source.name, header, ())
     src_index, tgt_index = header.index(src), header.index(tgt)
-    for number, line in enumerate(lines, start=2):
-        cells = line.split("\t")
+    number = begin - 1
+    for number, line in enumerate(lines, start=begin):
+        cells = line.split(separator)
         if len(cells) != len(header):
             raise UserError(
-                f"{path}: line {number} has {len(cells)} cells, but the header has {len(header)}: "
-                "cells are separated by one tab and never quoted"
+                f"{source.name}: line {number} has {len(cells)} cells, but the header has {len(header)}: "
+                f"cells are separated by one {'tab' if separator == TAB else separator!r} and never quoted"
             )
         yield cells[src_index], cells[tgt_index]
+    check_count(source.name, number, source.lines)
 
 
-def _jsonl_pairs(path: Path, columns: Columns) -> Iterator[tuple[str, str]]:
+def _jsonl_pairs(source: Source, columns: Columns) -> Iterator[tuple[str, str]]:
     """A JSON object per line."""
     places: tuple[Place, Place] | None = None
-    for number, line in enumerate(read_lines(path), start=1):
+    number = 0
+    for number, line in enumerate(lines_of(source), start=1):
+        where = f"{source.name}: line {number}"
+
+        def unique(members: list[tuple[str, Any]], where: str = where) -> dict[str, Any]:
+            found = dict(members)
+            if len(found) != len(members):
+                columns.check_once(where, [name for name, _ in members])
+            return found
+
         try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path}: line {number} is not a JSON object: {error}") from error
+            row = json.loads(line, object_pairs_hook=unique)
+        except UserError:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where} is not a JSON object: {error}") from error
         if not isinstance(row, dict):
-            raise UserError(f"{path}: line {number} is not a JSON object, but a {type(row).__name__}")
+            raise UserError(f"{where} is not a JSON object, but a {type(row).__name__}")
         if places is None:
             nested = row.get(NESTED)
-            places = columns.places(path, row, nested if isinstance(nested, dict) else ())
-        src, tgt = (_json_text(row, place, f"{path}: line {number}") for place in places)
+            places = columns.places(source.name, list(row), list(nested) if isinstance(nested, dict) else ())
+        src, tgt = (_json_text(row, place, where) for place in places)
         yield src, tgt
+    check_count(source.name, number, source.lines)
+
+
+def check_count(origin: object, read: int, counted: int) -> None:
+    """Raise `UserError` unless as many rows were read as a count of another kind has found."""
+    if read != counted:
+        raise UserError(f"{origin} was read as {read:,} rows, but has {counted:,}: nothing may be lost, so it is not used")
 
 
 def _json_text(row: Any, place: Place, where: str) -> str:
@@ -113,16 +158,17 @@ def _text(value: object, place: Place, where: str) -> str:
     return one_line(value)
 
 
-def _parquet_pairs(path: Path, columns: Columns) -> Iterator[tuple[str, str]]:
+def _parquet_pairs(source: Source, columns: Columns) -> Iterator[tuple[str, str]]:
     import pyarrow.parquet
 
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        with source.open_whole() as stream, pyarrow.parquet.ParquetFile(stream) as file:
             schema = file.schema_arrow
-            wanted = {place[0] for place in arrow_places(path, schema, columns)}
-            yield from arrow_pairs(path, schema, file.iter_batches(columns=sorted(wanted)), columns)
+            wanted = {place[0] for place in arrow_places(source.name, schema, columns)}
+            batches = file.iter_batches(columns=sorted(wanted))
+            yield from arrow_pairs(source.name, schema, batches, columns, rows=file.metadata.num_rows)
     except (pyarrow.ArrowException, OSError) as error:
-        raise unreadable(path, error) from error
+        raise unreadable(source.name, error) from error
 
 
 def arrow_places(origin: object, schema: Any, columns: Columns) -> tuple[Place, Place]:
@@ -135,7 +181,8 @@ def arrow_places(origin: object, schema: Any, columns: Columns) -> tuple[Place, 
 
     structs = [field for field in schema if field.name == NESTED and types.is_struct(field.type)]
     nested = {field.name: field.type for struct in structs for field in struct.type}
-    places = columns.places(origin, schema.names, nested)
+    columns.check_once(origin, [field.name for struct in structs for field in struct.type])
+    places = columns.places(origin, schema.names, list(nested))
     for place in places:
         kind = nested[place[1]] if len(place) == 2 else schema.field(place[0]).type
         content = kind.value_type if types.is_dictionary(kind) else kind
@@ -144,8 +191,10 @@ def arrow_places(origin: object, schema: Any, columns: Columns) -> tuple[Place, 
     return places
 
 
-def arrow_pairs(origin: object, schema: Any, batches: Iterable[Any], columns: Columns) -> Iterator[tuple[str, str]]:
-    """The pairs of Arrow record batches or tables that have the given schema."""
+def arrow_pairs(
+    origin: object, schema: Any, batches: Iterable[Any], columns: Columns, *, rows: int
+) -> Iterator[tuple[str, str]]:
+    """The pairs of Arrow record batches or tables that have the given schema, and as many rows in all."""
     import pyarrow.compute
 
     places = arrow_places(origin, schema, columns)
@@ -162,9 +211,10 @@ def arrow_pairs(origin: object, schema: Any, batches: Iterable[Any], columns: Co
             row += 1
             where = f"{origin}: row {row}"
             yield _text(src, places[0], where), _text(tgt, places[1], where)
+    check_count(origin, row, rows)
 
 
-FORMATS: dict[str, Callable[[Path, Columns], Iterator[tuple[str, str]]]] = {
+FORMATS: dict[str, Callable[[Source, Columns], Iterator[tuple[str, str]]]] = {
     ".tsv": _tsv_pairs,
     ".jsonl": _jsonl_pairs,
     ".parquet": _parquet_pairs,
@@ -184,18 +234,26 @@ class Table:
     path: Path
     columns: Columns
 
-    def pairs(self) -> Iterator[tuple[str, str]]:
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is read."""
+        return (self.path,)
+
+    def pairs(self, sources: Sequence[Source]) -> Iterator[tuple[str, str]]:
         """The pairs in file order.
+
+        Args:
+            sources: the file, to be read.
 
         Raises:
             UserError: if the file has no row or cannot be read as text in the columns that were asked for.
         """
         pair = None
-        for pair in FORMATS[table_format(self.path)](self.path, self.columns):
+        for pair in FORMATS[table_format(self.path)](sources[0], self.columns):
             yield pair
         if pair is None:
             raise UserError(f"{self.path} is empty: it has no row")
 
-    def digest(self) -> bytes:
-        """A hash of the bytes of the file."""
-        return table_format(self.path).encode() + hash_file(self.path)
+    def digest(self, hashes: Sequence[bytes]) -> bytes:
+        """A hash of the bytes of the file, given what `hash_file` says of it."""
+        return table_format(self.path).encode() + hashes[0]

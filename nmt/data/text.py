@@ -2,14 +2,14 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt.data.corpus import SPLITS, Corpus, check_languages
-from nmt.data.files import hash_file, read_lines
+from nmt.data.corpus import SPLITS, Corpus, Reading, check_languages
+from nmt.data.files import Source, hash_file, lines_of
 from nmt.data.stems import existing_file, side_file
-from nmt.data.tables import FORMATS, Columns, Table, table_format
+from nmt.data.tables import FORMATS, Columns, Table, check_count, table_format
 from nmt.errors import UserError
 
 
@@ -69,13 +69,24 @@ class TextCorpus(Corpus):
         Raises:
             UserError: if the text cannot be read as parallel sentences (the file, the line or both counts are named).
         """
-        return itertools.chain.from_iterable(part.pairs() for part in self._split(split))
+        return itertools.chain.from_iterable(part.pairs(list(map(Source, part.files))) for part in self._split(split))
 
     def fingerprint(self, split: str) -> str:
         """A hash of the bytes of the files of a split, in their order, and of the languages and columns read from them."""
+        return self._hash((part, [hash_file(path) for path in part.files]) for part in self._split(split))
+
+    def read(self, split: str) -> Reading:
+        """The pairs of a split, whose files are hashed as they are read."""
+        opened = [(part, [Source(path, hashed=True) for path in part.files]) for part in self._split(split)]
+        pairs = itertools.chain.from_iterable(part.pairs(sources) for part, sources in opened)
+        return Reading(
+            split, pairs, lambda: self._hash((part, [source.digest() for source in sources]) for part, sources in opened)
+        )
+
+    def _hash(self, hashes: "Iterable[tuple[AlignedFiles | Table, list[bytes]]]") -> str:
         digest = hashlib.sha256(self._reading.encode())
-        for part in self._split(split):
-            digest.update(part.digest())
+        for part, of_files in hashes:
+            digest.update(part.digest(of_files))
         return digest.hexdigest()
 
     def _split(self, split: str) -> list["AlignedFiles | Table"]:
@@ -93,13 +104,21 @@ class AlignedFiles:
     src: Path
     tgt: Path
 
-    def pairs(self) -> Iterator[tuple[str, str]]:
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is read."""
+        return (self.src, self.tgt)
+
+    def pairs(self, files: Sequence[Source]) -> Iterator[tuple[str, str]]:
         """The pairs in file order; neither file is ever held as a whole.
+
+        Args:
+            files: both, to be read.
 
         Raises:
             UserError: if a file has no line, cannot be read as text, or has more lines than the other.
         """
-        sources, targets = read_lines(self.src), read_lines(self.tgt)
+        sources, targets = map(lines_of, files)
         count = 0
         for src, tgt in itertools.zip_longest(sources, targets):
             if src is None or tgt is None:
@@ -109,6 +128,8 @@ class AlignedFiles:
         else:
             if count == 0:
                 raise UserError(f"{self.src} is empty")
+            for file in files:
+                check_count(file.name, count, file.lines)
             return
         counts = {
             self.src: count + (src is not None) + sum(1 for _ in sources),
@@ -122,9 +143,9 @@ class AlignedFiles:
             "line N of one must be the translation of line N of the other"
         )
 
-    def digest(self) -> bytes:
-        """A hash of the bytes of both files."""
-        return hash_file(self.src) + hash_file(self.tgt)
+    def digest(self, hashes: Sequence[bytes]) -> bytes:
+        """A hash of the bytes of both files, given what `hash_file` says of each."""
+        return b"".join(hashes)
 
 
 def _open(key: str, value: str | Sequence[str], columns: Columns) -> list[AlignedFiles | Table]:
@@ -139,5 +160,5 @@ def _open(key: str, value: str | Sequence[str], columns: Columns) -> list[Aligne
             parts.append(Table(existing_file(path, key), columns))
         else:
             parts.append(AlignedFiles(side_file(path, columns.src, key), side_file(path, columns.tgt, key)))
-        next(parts[-1].pairs())
+        next(parts[-1].pairs(list(map(Source, parts[-1].files))))
     return parts

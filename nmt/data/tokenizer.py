@@ -135,12 +135,15 @@ def cached_tokenizer(corpus: Corpus, config: Mapping[str, Any], cache: Path) -> 
     """
     settings = TokenizerSettings(**config)
     decisive = {name: value for name, value in config.items() if name != "sampling"}
-    key = hashlib.sha256(json.dumps(["1", corpus.fingerprint("train"), decisive], sort_keys=True).encode()).hexdigest()[:32]
+    fingerprint = corpus.fingerprint("train")
+    key = hashlib.sha256(json.dumps(["1", fingerprint, decisive], sort_keys=True).encode()).hexdigest()[:32]
 
     def write(folder: Path) -> None:
         if next(iter(corpus.pairs("train")), None) is None:
             raise UserError("train has no pairs: set data.train to text that is not empty")
-        train(corpus.pairs("train"), settings).save(folder)
+        reading = corpus.read("train")
+        train(reading, settings).save(folder)
+        reading.check(fingerprint)
 
     return cached(cache, f"tokenizer-{key}", write, lambda folder: Tokenizer.load(folder, sampling=settings.sampling))
 

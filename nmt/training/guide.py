@@ -84,7 +84,8 @@ def links_for(config: Config, corpus: Corpus, cache: Path) -> str:
             raise UserError(
                 f"guide.{key}={run.directory} translates {found[0]} to {found[1]}, but must translate {src} to {tgt}"
             )
-    parts = [corpus.fingerprint("train")]
+    fingerprint = corpus.fingerprint("train")
+    parts = [fingerprint]
     for run in runs:
         manifest = run.checkpoints.find("best").directory / "manifest.json"
         parts.append(hashlib.sha256(manifest.read_bytes()).hexdigest())
@@ -94,7 +95,7 @@ def links_for(config: Config, corpus: Corpus, cache: Path) -> str:
         log.info(f"aligning the training pairs with {guide['run']} and {guide['reverse']}")
         aligners = [Aligner(load_translator([run.directory], device=config["device"])) for run in runs]
         with (folder / "links").open("w", encoding="utf-8") as file:
-            for src, tgt in _chunks(corpus):
+            for src, tgt in _chunks(corpus, fingerprint):
                 forward = aligners[0].align(src, tgt)
                 backward = [[(i, j) for j, i in links] for links in aligners[1].align(tgt, src)]
                 file.writelines(f"{pharaoh(grow_diag_final_and(*pair))}\n" for pair in zip(forward, backward, strict=True))
@@ -102,11 +103,12 @@ def links_for(config: Config, corpus: Corpus, cache: Path) -> str:
     return cached(cache, f"symmetrised-{key}", write, lambda folder: str(folder / "links"))
 
 
-def _chunks(corpus: Corpus) -> Iterator[tuple[list[Words], list[Words]]]:
-    """Training pairs, so many at a time."""
+def _chunks(corpus: Corpus, fingerprint: str) -> Iterator[tuple[list[Words], list[Words]]]:
+    """Training pairs, so many at a time; all of them are of the text that has this fingerprint."""
+    reading = corpus.read("train")
     src: list[Words] = []
     tgt: list[Words] = []
-    for source, target in corpus.pairs("train"):
+    for source, target in reading:
         src.append(Words.between_spaces(source))
         tgt.append(Words.between_spaces(target))
         if len(src) == PAIRS:
@@ -114,3 +116,4 @@ def _chunks(corpus: Corpus) -> Iterator[tuple[list[Words], list[Words]]]:
             src, tgt = [], []
     if src:
         yield src, tgt
+    reading.check(fingerprint)

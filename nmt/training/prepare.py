@@ -10,7 +10,7 @@ import torch
 from nmt.components import build_corpus, build_model, build_schedule, check_optimizer
 from nmt.config import TrainSettings
 from nmt.data.batches import TrainingData
-from nmt.data.corpus import Corpus, read_split
+from nmt.data.corpus import Corpus, FixedCorpus, read_split
 from nmt.data.guide import links_fingerprint, open_links
 from nmt.data.store import IdStore, open_store
 from nmt.data.tokenizer import cached_tokenizer
@@ -45,7 +45,7 @@ def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared
     origin = open_origin(config, model)
     if config["train"]["gradient_checkpointing"]:
         recompute_blocks(model)
-    corpus = build_corpus(config["data"])
+    corpus: Corpus = FixedCorpus(build_corpus(config["data"]))
     check_lengths(model, max_length=corpus.max_length, decode=config["decode"])
     directory, cache = Path(config["run_dir"]), Path(config["paths"]["cache"]).expanduser()
     exists = (directory / "config.yaml").exists()
@@ -70,7 +70,11 @@ def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared
         tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
     stores = {split: open_store(corpus, split, tokenizer, cache) for split in ("train", "dev")}
     check_dev(model, stores["dev"])
-    linked = None if links is None else open_links(corpus, links, tokenizer, stores["train"], cache)
+    linked = (
+        None
+        if links is None
+        else open_links(corpus, links, tokenizer, stores["train"], cache, fingerprint=made_of["fingerprints"]["links"])
+    )
     vocabulary = Vocabulary(tokenizer.src_size, tokenizer.tgt_size, tokenizer.joint)
     if config["train"]["tokens_per_batch"] == "auto":
         config["train"]["tokens_per_batch"] = _fitting_budget(config, vocabulary, stores["train"], device)
@@ -119,7 +123,7 @@ def _read_small_splits(corpus: Corpus) -> dict[str, tuple[list[str], list[str]]]
                 f"training needs text to {use}: set data.{split}=DIR/{split} for the files "
                 f"DIR/{split}.{corpus.src} and DIR/{split}.{corpus.tgt}"
             )
-    return {split: read_split(corpus, split) for split in corpus.splits() if split != "train"}
+    return {split: read_split(corpus, split, corpus.fingerprint(split)) for split in corpus.splits() if split != "train"}
 
 
 def _check_same(directory: Path, config: Config, made_of: dict[str, Any]) -> None:
