@@ -22,7 +22,7 @@ def check_settings(config: Any) -> None:
         if (value := _get(config, key)) not in choices:
             raise UserError(f"{key} must be one of {', '.join(choices)}, but is {value!r}")
     at_least = {
-        "tokenizer.vocab_size": 1,
+        "tokenizer.vocab_size": 5,  # four special pieces and one of text
         "tokenizer.train_sentences": 1,
         "train.tokens_per_batch": 1,
         "train.accumulate": 1,

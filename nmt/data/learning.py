@@ -54,23 +54,22 @@ def learn(texts: Mapping[str, Iterable[str]], settings: TokenizerSettings) -> di
 
 def parts_of(text: str, most: int) -> Iterator[str]:
     """A text in parts of at most so many UTF-8 bytes, cut at spaces, or between characters in what is longer without one."""
-    part: list[bytes] = []
-    size = 0
-    for word in filter(None, text.encode().split(b" ")):
-        start = 0
-        if part and size + 1 + len(word) > most:
-            yield b" ".join(part).decode()
-            part, size = [], 0
-        while len(word) - start > most:
-            end = start + most
-            while word[end] & 0xC0 == 0x80:  # within a character
+    data = text.encode()
+    start = 0
+    while start < len(data):
+        if data[start] == ord(" "):
+            start += 1
+            continue
+        end = start + most
+        if end < len(data):
+            space = data.rfind(b" ", start, end + 1)
+            if space > start:
+                end = space
+            while data[end] & 0xC0 == 0x80:  # within a character
                 end -= 1
-            yield word[start:end].decode()
-            start = end
-        part.append(word[start:])
-        size += len(word) - start + (len(part) > 1)
-    if part:
-        yield b" ".join(part).decode()
+        if part := " ".join(filter(None, data[start:end].decode().split(" "))):
+            yield part
+        start = end
 
 
 def coverage_of(lines: Iterable[str]) -> float:

@@ -102,7 +102,7 @@ class Tokenizer:
 
     def beginning(self, sentence: str, side: Side, most: int) -> str:
         """So much of a sentence that its first `most` pieces are the same, and that there are more if the sentence has more."""
-        return beginning(sentence, most, self._side(side))
+        return beginning(sentence, most, self._side(side), lambda: self._longest[side])
 
     def sample(self, sentence: str, side: Side, seed: int) -> list[int]:
         """One segmentation of a sentence, drawn with its own seed: it depends on nothing else."""
@@ -141,6 +141,12 @@ class Tokenizer:
         texts = iter(unknown)
         pieces = [next(texts) if n == UNK else piece for n, piece in zip(ids, self.pieces(ids, "tgt"), strict=True)]
         return _LINE_BREAKS.sub(" ", self._tgt.decode_pieces(pieces)).strip()
+
+    @cached_property
+    def _longest(self) -> dict[Side, int]:
+        """By side, the characters of its longest piece."""
+        sizes: dict[Side, int] = {"src": self.src_size, "tgt": self.tgt_size}
+        return {side: max(map(len, self.pieces(range(size), side))) for side, size in sizes.items()}
 
     @cached_property
     def _samplers(self) -> dict[str, Sampler]:

@@ -55,13 +55,25 @@ class Words:
         of_character = [-1] * len(text)
         for number, (start, end) in enumerate(spans):
             of_character[start:end] = [number] * (min(end, len(text)) - start)
-        following = max(len(spans) - 1, 0)  # the word of the nearest character from here on that can be seen
+        following = self._first_seen(len(text), len(spans))  # the word of the nearest character from here on that can be seen
         for place in reversed(range(len(text))):
-            if of_character[place] >= 0 and unicodedata.category(text[place]) not in ("Cc", "Cf"):
+            if of_character[place] >= 0 and _is_seen(text[place]):
                 following = of_character[place]
             of_character[place] = following
         ids, starts = tokenizer.places(text, side)
         return ids, [of_character[min(start, len(text) - 1)] for start in starts]
+
+    def _first_seen(self, place: int, begun: int) -> int:
+        """The word of the first character from a place on that can be seen, or else the last word; so many begin before it."""
+        for number in range(max(begun - 1, 0), len(self.spans)):
+            start, end = self.spans[number]
+            if any(_is_seen(self.text[n]) for n in range(max(start, place), end)):
+                return number
+        return len(self.spans) - 1
+
+
+def _is_seen(character: str) -> bool:
+    return unicodedata.category(character) not in ("Cc", "Cf")
 
 
 @dataclass(frozen=True)
