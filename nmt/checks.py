@@ -9,9 +9,11 @@ from nmt.errors import UserError
 
 def check_settings(config: Any) -> None:
     """Raise `UserError` for values that no training could use; `config` has the fields of `TrainConfig`."""
+    normalizations = ("nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity")
     rules = [
         ("tokenizer.type", ("unigram", "bpe")),
-        ("tokenizer.normalization", ("nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity")),
+        ("tokenizer.normalization", normalizations),
+        ("tokenizer.target_normalization", normalizations),
         ("train.precision", ("fp32", "bf16", "fp16")),
         ("train.parallel", ("ddp", "fsdp")),
         ("resume", ("auto", "never")),
@@ -20,7 +22,7 @@ def check_settings(config: Any) -> None:
         if (value := _get(config, key)) not in choices:
             raise UserError(f"{key} must be one of {', '.join(choices)}, but is {value!r}")
     at_least = {
-        "tokenizer.vocab_size": 1,
+        "tokenizer.vocab_size": 5,  # four special pieces and one of text
         "tokenizer.train_sentences": 1,
         "train.tokens_per_batch": 1,
         "train.accumulate": 1,
@@ -47,6 +49,8 @@ def check_settings(config: Any) -> None:
     for key in ("tokenizer.sampling", "train.label_smoothing"):
         if not 0 <= (value := _get(config, key)) < 1:
             raise UserError(f"{key} must be at least 0 and less than 1, but is {value}")
+    if (coverage := _get(config, "tokenizer.character_coverage")) is not None and not 0.9 <= coverage <= 1:
+        raise UserError(f"tokenizer.character_coverage must be from 0.9 to 1, or null, but is {coverage}")
     if (norm := _get(config, "train.clip_norm")) is not None and not 0 < norm < math.inf:
         raise UserError(f"train.clip_norm must be more than 0, or null for none, but is {norm}")
     if (decay := _get(config, "train.ema_decay")) is not None and not 0 < decay < 1:

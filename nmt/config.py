@@ -33,8 +33,10 @@ class TokenizerSettings:
     vocab_size: int = 8000  # pieces, special ones and 256 bytes included
     joint: bool = True  # one vocabulary for both sides
     sampling: float = 0.0  # subword sampling in training: unigram's alpha, or BPE's dropout
-    byte_fallback: bool = True  # characters never seen become bytes, not <unk>
-    normalization: str = "nmt_nfkc"  # SentencePiece's rule: nmt_nfkc, nfkc, nmt_nfkc_cf, nfkc_cf or identity
+    byte_fallback: bool = True  # characters without a piece become bytes, not <unk>
+    character_coverage: float | None = None  # share of characters that have pieces, 0.9 to 1; null: all but those that are rare
+    normalization: str = "nmt_nfkc"  # SentencePiece's rule for the source: nmt_nfkc, nfkc, nmt_nfkc_cf, nfkc_cf or identity
+    target_normalization: str = "identity"  # that for the target; with identity every character comes back
     train_sentences: int = 1_000_000  # pairs, from the start of training, that the pieces are learnt from
 
 

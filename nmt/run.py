@@ -18,7 +18,7 @@ from yaml import YAMLError
 from nmt.checks import check_decode_settings, check_read
 from nmt.components import build_model
 from nmt.config import DecodeSettings, TokenizerSettings, TrainConfig, free_keys
-from nmt.data.tokenizer import Tokenizer
+from nmt.data.tokenizer import MANIFEST, Tokenizer
 from nmt.errors import UserError
 from nmt.lock import held
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
@@ -67,7 +67,9 @@ class Run:
             UserError: if there is none, or its config or tokenizer cannot be read.
         """
         config = read_config(directory)
-        return cls(directory, config, Tokenizer.load(directory / "tokenizer", sampling=config["tokenizer"]["sampling"]))
+        settings = config["tokenizer"]
+        tokenizer = Tokenizer.load(directory / "tokenizer", joint=settings["joint"], sampling=settings["sampling"])
+        return cls(directory, config, tokenizer)
 
     def write_config(self, config: Config) -> None:
         """Let `config.yaml` say what this run now does; a continuation may have changed what is free."""
@@ -137,6 +139,7 @@ def read_config(directory: Path) -> Config:
     wanted = ("data", "model", "tokenizer", "decode")
     if not isinstance(config, dict) or not all(isinstance(config.get(key), dict) for key in wanted):
         raise UserError(f"{path} is not the config of a run: it lacks one of {', '.join(wanted)}")
+    config["tokenizer"] = _older(config["tokenizer"]) | config["tokenizer"]
     for key, schema in (("decode", DecodeSettings), ("tokenizer", TokenizerSettings)):
         try:
             merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(_plain(config[key])))
@@ -145,6 +148,19 @@ def read_config(directory: Path) -> Config:
             raise UserError(f"{path}: {key} cannot be read: {str(error).splitlines()[0]}") from error
     check_decode_settings(config["decode"])
     return {str(key): value for key, value in config.items()}
+
+
+def settings_of_older(directory: Path, config: Config) -> dict[str, Any]:
+    """Of a run whose tokenizer an older nmt has made the settings that it did not have, as it made it; of any other none."""
+    if (directory / "tokenizer" / MANIFEST).exists():
+        return {}
+    return {key: config["tokenizer"][key] for key in _older(config["tokenizer"])}
+
+
+def _older(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
+    """How an nmt without these settings made a tokenizer: with one normalisation, and a piece for every character."""
+    rule = tokenizer.get("normalization", TokenizerSettings.normalization)
+    return {"target_normalization": rule, "character_coverage": 1.0}
 
 
 def read_corpus(directory: Path) -> dict[str, Any]:

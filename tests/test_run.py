@@ -10,7 +10,7 @@ import torch
 from nmt.config import compose, free_keys
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
-from nmt.run import Run, differences, read_config
+from nmt.run import Run, differences, read_config, settings_of_older
 from nmt.training.checkpoint import EMA, MODEL, Contents
 from nmt.training.state import whole_weights
 
@@ -102,3 +102,23 @@ def test_a_config_that_was_edited_wrongly_is_named(tmp_path: Path, line: str, me
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(UserError, match=message):
         read_config(tmp_path)
+
+
+@pytest.mark.parametrize("rule", ["nmt_nfkc", "nfkc_cf"])
+def test_the_tokenizer_of_an_older_run_normalises_both_sides_alike_and_has_all_characters(
+    rule: str, tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    config = compose("train", [f"tokenizer.normalization={rule}"])
+    new = {key: config["tokenizer"].pop(key) for key in ("target_normalization", "character_coverage")}
+    run = Run.create(tmp_path / "run", config, tokenizer, corpus={}, environment={}).directory
+    for path in (run / "tokenizer").iterdir():
+        path.rename(path.with_name("joint.model")) if path.name == "src.model" else path.unlink()
+    opened = Run.open(run)
+    wanted = {"target_normalization": rule, "character_coverage": 1.0}
+    assert settings_of_older(run, opened.config) == wanted
+    assert opened.config["tokenizer"].items() >= wanted.items()
+    assert opened.tokenizer.models["tgt"] == tokenizer.models["src"]
+    config["tokenizer"] |= new
+    newer = Run.create(tmp_path / "newer", config, tokenizer, corpus={}, environment={}).directory
+    assert settings_of_older(newer, read_config(newer)) == {}
+    assert read_config(newer)["tokenizer"].items() >= new.items()

@@ -66,10 +66,10 @@ def main(config: Config) -> None:
 
 def _pairs(translator: Translator, sources: list[str]) -> list[Pair]:
     """The run's own translations: what a model says is what there is to explain."""
-    encoded = translator.tokenizer.encode(sources, "src")
+    encoded, _ = translator.tokenizer.encode_cut(sources, "src", translator.settings.max_source_length)
     found = translator.search(sources)
     kept = [
-        Pair.of(ids[: translator.settings.max_source_length], translation.hypotheses[0].ids, translator.device)
+        Pair.of(ids, translation.hypotheses[0].ids, translator.device)
         for ids, translation in zip(encoded, found, strict=True)
         if translation.hypotheses
     ]

@@ -80,7 +80,7 @@ def _of_files(config: Config, translator: Translator) -> Iterator[Pairs]:
         if not src:
             return
         lines += len(src)
-        yield Pairs(src, [[ids] for ids in translator.tokenizer.encode(tgt, "tgt")])
+        yield Pairs(src, [[ids] for ids in translator.target_pieces(tgt)])
 
 
 def _of_json(path: str, translator: Translator) -> Iterator[Pairs]:

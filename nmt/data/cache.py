@@ -22,7 +22,7 @@ from nmt.saved import read_json
 Contents = TypeVar("Contents")
 log = logging.getLogger("nmt")
 
-MANIFEST = "manifest.json"
+MANIFEST = "cache.json"
 """In each folder: its name, and the SHA-256 of every other file."""
 
 DAY = 24 * 60 * 60
@@ -33,7 +33,7 @@ _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 
 class Manifest(TypedDict):
-    """What `manifest.json` holds."""
+    """What `cache.json` holds."""
 
     name: str
     sha256: dict[str, str]

@@ -55,9 +55,10 @@ def open_links(
 
     def write(folder: Path) -> None:
         with closing(RowsWriter(folder / "links", np.int32)) as writer:
+            limit = corpus.max_length
             for src, tgt, linked in _pairs(corpus, links, expected):
-                sides = [words.of_pieces(tokenizer, side) for words, side in zip((src, tgt), SIDES, strict=True)]
-                if is_usable([ids for ids, _ in sides], corpus.max_length):
+                sides = [words.of_pieces(tokenizer, side, limit) for words, side in zip((src, tgt), SIDES, strict=True)]
+                if is_usable([ids for ids, _ in sides], limit):
                     writer.append(np.array(_of_pieces(linked, *(of for _, of in sides)), np.int32).reshape(-1))
 
     return cached(cache, f"links-{digest}", write, lambda folder: _checked(Rows(folder / "links", np.int32), store))

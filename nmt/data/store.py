@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from nmt.data.cache import cached
 from nmt.data.corpus import Corpus, Reading
+from nmt.data.counts import PieceCounter, PieceCounts
 from nmt.data.rows import Rows, RowsWriter
 from nmt.data.tokenizer import SIDES, Side, Tokenizer
 from nmt.errors import UserError
 
 _CHUNK = 10_000  # sentences encoded at a time
-_META = "dropped.json"
+_META = "meta.json"
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class IdStore:
     Attributes:
         lengths: pieces per sentence without EOS, for `src` and `tgt`, (pairs,) each.
         dropped: pairs left out.
+        pieces: counts over all pairs, those that were left out, too, for `src` and `tgt`.
 
     Raises:
         ValueError: if an id is not in the vocabulary, or pairs are missing.
@@ -43,8 +45,9 @@ class IdStore:
     def __init__(self, directory: Path, tokenizer: Tokenizer) -> None:
         self.directory = directory
         meta = json.loads((directory / _META).read_text(encoding="utf-8"))
-        rows = meta.pop("rows")
-        self.dropped = Dropped(**meta)
+        rows = meta["rows"]
+        self.dropped = Dropped(**meta["dropped"])
+        self.pieces = {side: PieceCounts(**meta["pieces"][side]) for side in SIDES}
         self._ids = {side: Rows(directory / f"{side}.ids", np.int32) for side in SIDES}
         self._text = {side: Rows(path, np.uint8) for side in SIDES if (path := directory / f"{side}.text").exists()}
         self.lengths = {side: rows.lengths for side, rows in self._ids.items()}
@@ -87,7 +90,7 @@ def open_store(corpus: Corpus, split: str, tokenizer: Tokenizer, cache: Path) ->
         dropped = store.dropped
         raise UserError(
             f"{split} has no usable pair: {dropped.empty} have an empty side, {dropped.long} are longer than "
-            f"data.max_length ({limit} pieces)"
+            f"data.max_length ({limit} pieces); its pieces: {'; '.join(f'{side} {store.pieces[side]}' for side in SIDES)}"
         )
     return store
 
@@ -98,7 +101,7 @@ def is_usable(encoded: Sequence[Sequence[int]], limit: int) -> bool:
 
 
 def _key(fingerprint: str, tokenizer: Tokenizer, limit: int | None, with_text: bool) -> str:
-    digest = hashlib.sha256(f"4 {fingerprint} {limit} {with_text}".encode())
+    digest = hashlib.sha256(f"5 {fingerprint} {limit} {with_text}".encode())
     for name, model in sorted(tokenizer.models.items()):
         digest.update(name.encode() + hashlib.sha256(model).digest())
     return digest.hexdigest()[:32]
@@ -106,6 +109,8 @@ def _key(fingerprint: str, tokenizer: Tokenizer, limit: int | None, with_text: b
 
 def _write(directory: Path, pairs: Reading, tokenizer: Tokenizer, limit: int | None, with_text: bool) -> None:
     empty = long = 0
+    counters = {side: PieceCounter(tokenizer, side) for side in SIDES}
+    pieces = dict.fromkeys(SIDES, PieceCounts())
     with ExitStack() as files:
 
         def open_rows(name: str, dtype: type[np.generic]) -> RowsWriter:
@@ -114,7 +119,11 @@ def _write(directory: Path, pairs: Reading, tokenizer: Tokenizer, limit: int | N
         ids = {side: open_rows(f"{side}.ids", np.int32) for side in SIDES}
         text = {side: open_rows(f"{side}.text", np.uint8) for side in SIDES if with_text}
         for chunk in _chunks(pairs):
-            sides = [tokenizer.encode([pair[n] for pair in chunk], side) for n, side in enumerate(SIDES)]
+            sides = []
+            for n, side in enumerate(SIDES):
+                texts = [pair[n] if limit is None else tokenizer.beginning(pair[n], side, limit) for pair in chunk]
+                sides.append(tokenizer.encode(texts, side))
+                pieces[side] += counters[side].count(texts, sides[n])
             for pair, *encoded in zip(chunk, *sides, strict=True):
                 if limit is not None and not is_usable(encoded, limit):
                     empty, long = (empty, long + 1) if all(encoded) else (empty + 1, long)
@@ -123,7 +132,9 @@ def _write(directory: Path, pairs: Reading, tokenizer: Tokenizer, limit: int | N
                         ids[side].append(encoded[n])
                     for n, side in enumerate(text):
                         text[side].append(np.frombuffer(pair[n].encode(), np.uint8))
-    (directory / _META).write_text(json.dumps({"rows": pairs.rows} | asdict(Dropped(empty, long))), encoding="utf-8")
+    counted = {side: asdict(counts) for side, counts in pieces.items()}
+    meta = {"rows": pairs.rows, "dropped": asdict(Dropped(empty, long)), "pieces": counted}
+    (directory / _META).write_text(json.dumps(meta), encoding="utf-8")
 
 
 def _chunks(pairs: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:

@@ -1,7 +1,6 @@
 """SentencePiece on both sides: text to ids and back."""
 
 import hashlib
-import io
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,56 +12,73 @@ from typing import Any, Literal
 import sentencepiece
 
 from nmt.config import TokenizerSettings
+from nmt.data.beginnings import beginning
 from nmt.data.cache import cached
 from nmt.data.corpus import Corpus
+from nmt.data.learning import learn
 from nmt.data.subwords import Sampler
+from nmt.data.visible import is_visible
 from nmt.errors import UserError
-from nmt.vocabulary import BOS, EOS, PAD, UNK
+from nmt.saved import read_json, read_small
+from nmt.vocabulary import UNK
 
 Side = Literal["src", "tgt"]
 SIDES: tuple[Side, Side] = ("src", "tgt")
-TRAINER_THREADS = 4
-"""SentencePiece's result depends on the number of its threads: the same everywhere gives the same pieces everywhere."""
-
+MANIFEST = "manifest.json"
+_LARGEST = 2**28  # bytes of a model, which has some 25 a piece
 _LINE_BREAKS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
 class Tokenizer:
-    """The SentencePiece models of a run: one for both sides (joint) or one each.
+    """The SentencePiece models of a run, one for each side.
 
-    Attributes:
-        joint: whether both sides share one model.
+    Args:
+        models: of `src` and `tgt`.
+        joint: whether both have the same pieces; they may normalise what they encode by different rules.
         sampling: 0, or the strength of subword sampling in training: the smoothing α of the unigram language model
             (Kudo 2018), the merge dropout p of BPE (Provilkov et al. 2020).
+
+    Raises:
+        UserError: if they should have the same pieces, but have not.
     """
 
-    def __init__(self, models: dict[str, bytes], *, sampling: float) -> None:
-        self.models = models
-        self.joint = "joint" in models
+    def __init__(self, models: Mapping[Side, bytes], *, joint: bool, sampling: float) -> None:
+        self.models = {side: models[side] for side in SIDES}
+        self.joint = joint
         self.sampling = sampling
-        processors = {name: sentencepiece.SentencePieceProcessor(model_proto=model) for name, model in models.items()}
-        self._src = processors["joint" if self.joint else "src"]
-        self._tgt = processors["joint" if self.joint else "tgt"]
+        processors = [sentencepiece.SentencePieceProcessor(model_proto=model) for model in self.models.values()]
+        self._src, self._tgt = processors
+        if joint and models["src"] != models["tgt"] and _scored(self._src) != _scored(self._tgt):
+            raise UserError("tokenizer.joint is true, but src.model and tgt.model have different pieces")
 
     @classmethod
-    def load(cls, directory: Path, *, sampling: float) -> "Tokenizer":
-        """The tokenizer in a run's `tokenizer/`.
+    def load(cls, directory: Path, *, joint: bool, sampling: float) -> "Tokenizer":
+        """The tokenizer in a run's `tokenizer/`; an older nmt wrote one `joint.model`, and no checksums.
 
         Raises:
-            UserError: if it is not there or is no SentencePiece model.
+            UserError: if it is not there, is damaged, or is no SentencePiece model.
         """
         files = {path.stem: path for path in sorted(directory.glob("*.model"))}
-        if set(files) not in ({"joint"}, {"src", "tgt"}):
-            raise UserError(f"{directory} must hold joint.model, or src.model and tgt.model, but holds {sorted(files)}")
+        if set(files) not in ({"joint"}, set(SIDES)):
+            raise UserError(f"{directory} must hold src.model and tgt.model, but holds {sorted(files)}")
+        if not joint and "joint" in files:
+            raise UserError(f"{directory} holds joint.model, but tokenizer.joint is false")
+        models = {name: read_small(path, most=_LARGEST) for name, path in files.items()}
+        if (manifest := directory / MANIFEST).exists():
+            _check(models, read_json(manifest, dict[str, dict[str, str]]), directory)
         try:
-            return cls({name: path.read_bytes() for name, path in files.items()}, sampling=sampling)
+            return cls({side: models.get(side) or models["joint"] for side in SIDES}, joint=joint, sampling=sampling)
         except RuntimeError as error:
             raise UserError(f"{directory}: not a SentencePiece model ({error})") from error
+        except UserError as error:
+            raise UserError(f"{directory}: {error}") from error
 
     def save(self, directory: Path) -> None:
-        """Write the models into a directory that exists."""
+        """Write the models and their checksums into a directory that exists."""
         for name, model in self.models.items():
             (directory / f"{name}.model").write_bytes(model)
+        sums = {f"{name}.model": hashlib.sha256(model).hexdigest() for name, model in self.models.items()}
+        (directory / MANIFEST).write_text(json.dumps({"sha256": sums}, indent=2) + "\n", encoding="utf-8")
 
     @property
     def src_size(self) -> int:
@@ -75,13 +91,22 @@ class Tokenizer:
         return int(self._tgt.get_piece_size())
 
     def encode(self, sentences: Sequence[str], side: Side) -> list[list[int]]:
-        """The ids of sentences, without BOS and EOS."""
-        ids: list[list[int]] = self._side(side).encode(list(sentences))
+        """The ids of sentences, without BOS and EOS. One in which there is nothing to see has none, as an empty one."""
+        ids: list[list[int]] = self._side(side).encode([sentence if is_visible(sentence) else "" for sentence in sentences])
         return ids
+
+    def encode_cut(self, sentences: Sequence[str], side: Side, most: int) -> tuple[list[list[int]], list[bool]]:
+        """The first `most` ids of sentences, and which had more; a long sentence is not looked at beyond what decides these."""
+        encoded = self.encode([self.beginning(sentence, side, most) for sentence in sentences], side)
+        return [ids[:most] for ids in encoded], [len(ids) > most for ids in encoded]
+
+    def beginning(self, sentence: str, side: Side, most: int) -> str:
+        """So much of a sentence that its first `most` pieces are the same, and that there are more if the sentence has more."""
+        return beginning(sentence, most, self._side(side), lambda: self._longest[side])
 
     def sample(self, sentence: str, side: Side, seed: int) -> list[int]:
         """One segmentation of a sentence, drawn with its own seed: it depends on nothing else."""
-        return self._samplers[side].sample(sentence, seed)
+        return self._samplers[side].sample(sentence, seed) if is_visible(sentence) else []
 
     def pieces(self, ids: Sequence[int], side: Side) -> list[str]:
         """The pieces behind ids."""
@@ -90,11 +115,11 @@ class Tokenizer:
 
     def surfaces(self, sentence: str, side: Side) -> list[tuple[str, str]]:
         """The pieces of a sentence, each with the characters that it was made of."""
-        return [(piece.piece, piece.surface) for piece in self._side(side).encode(sentence, return_type="proto").pieces]
+        return [(piece.piece, piece.surface) for piece in self._segmented(sentence, side)]
 
     def places(self, sentence: str, side: Side) -> tuple[list[int], list[int]]:
         """The ids of a sentence, and at which of its characters each piece begins."""
-        pieces = self._side(side).encode(sentence, return_type="proto").pieces
+        pieces = self._segmented(sentence, side)
         before = [0]  # by byte, the characters before it
         for number, character in enumerate(sentence):
             before += [number + 1] * len(character.encode())
@@ -118,10 +143,25 @@ class Tokenizer:
         return _LINE_BREAKS.sub(" ", self._tgt.decode_pieces(pieces)).strip()
 
     @cached_property
+    def _longest(self) -> dict[Side, int]:
+        """By side, the characters of its longest piece."""
+        sizes: dict[Side, int] = {"src": self.src_size, "tgt": self.tgt_size}
+        return {side: max(map(len, self.pieces(range(size), side))) for side, size in sizes.items()}
+
+    @cached_property
     def _samplers(self) -> dict[str, Sampler]:
         """By side; made when the first sentence is sampled, which only training does."""
-        samplers = {name: Sampler(model, self.sampling) for name, model in self.models.items()}
-        return {side: samplers["joint" if self.joint else side] for side in ("src", "tgt")}
+        return {side: Sampler(model, self.sampling) for side, model in self.models.items()}
+
+    def byte_ids(self, side: Side) -> list[int]:
+        """The ids of pieces that are bytes."""
+        processor = self._side(side)
+        return [n for n in range(processor.get_piece_size()) if processor.is_byte(n)]
+
+    def _segmented(self, sentence: str, side: Side) -> Sequence[Any]:
+        """The pieces of a sentence with their surfaces and places, as SentencePiece's protocol buffer holds them."""
+        pieces: Sequence[Any] = self._side(side).encode(sentence if is_visible(sentence) else "", return_type="proto").pieces
+        return pieces
 
     def _side(self, side: Side) -> sentencepiece.SentencePieceProcessor:
         return self._src if side == "src" else self._tgt
@@ -136,7 +176,7 @@ def cached_tokenizer(corpus: Corpus, config: Mapping[str, Any], cache: Path) -> 
     settings = TokenizerSettings(**config)
     decisive = {name: value for name, value in config.items() if name != "sampling"}
     fingerprint = corpus.fingerprint("train")
-    key = hashlib.sha256(json.dumps(["1", fingerprint, decisive], sort_keys=True).encode()).hexdigest()[:32]
+    key = hashlib.sha256(json.dumps(["2", fingerprint, decisive], sort_keys=True).encode()).hexdigest()[:32]
 
     def write(folder: Path) -> None:
         if next(iter(corpus.pairs("train")), None) is None:
@@ -145,51 +185,33 @@ def cached_tokenizer(corpus: Corpus, config: Mapping[str, Any], cache: Path) -> 
         train(reading, settings).save(folder)
         reading.check(fingerprint)
 
-    return cached(cache, f"tokenizer-{key}", write, lambda folder: Tokenizer.load(folder, sampling=settings.sampling))
+    def read(folder: Path) -> Tokenizer:
+        return Tokenizer.load(folder, joint=settings.joint, sampling=settings.sampling)
+
+    return cached(cache, f"tokenizer-{key}", write, read)
+
+
+def _scored(processor: sentencepiece.SentencePieceProcessor) -> tuple[list[str], list[float]]:
+    """The pieces of a model and their scores."""
+    numbers = list(range(processor.get_piece_size()))
+    return processor.id_to_piece(numbers), processor.get_score(numbers)
+
+
+def _check(models: Mapping[str, bytes], manifest: Mapping[str, Mapping[str, str]], directory: Path) -> None:
+    """Raise `UserError` unless models are those of a manifest."""
+    sums = manifest.get("sha256", {})
+    for name, model in models.items():
+        if sums.get(f"{name}.model") != hashlib.sha256(model).hexdigest():
+            raise UserError(f"{directory / name}.model was altered: its SHA-256 is not that of {MANIFEST}")
 
 
 def train(pairs: Iterable[tuple[str, str]], settings: TokenizerSettings) -> Tokenizer:
     """Learn the pieces of a corpus. The same text and settings give the same model, byte for byte.
 
     Raises:
-        UserError: if the vocabulary does not suit the corpus.
+        UserError: if there is no text, or the vocabulary does not suit the corpus.
     """
-    texts: dict[str, list[str]] = {"joint": []} if settings.joint else {"src": [], "tgt": []}
-    for src, tgt in islice(pairs, settings.train_sentences):  # the pieces of a large corpus are settled long before its end
-        texts["joint" if settings.joint else "src"].append(src)
-        texts["joint" if settings.joint else "tgt"].append(tgt)
-    return Tokenizer({name: _train_one(lines, settings) for name, lines in texts.items()}, sampling=settings.sampling)
-
-
-def _train_one(lines: list[str], settings: TokenizerSettings) -> bytes:
-    model = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(lines),
-            model_writer=model,
-            model_type=settings.type,
-            vocab_size=settings.vocab_size,
-            byte_fallback=settings.byte_fallback,
-            normalization_rule_name=settings.normalization,
-            character_coverage=1.0,
-            num_threads=TRAINER_THREADS,
-            pad_id=PAD,
-            unk_id=UNK,
-            bos_id=BOS,
-            eos_id=EOS,
-            minloglevel=2,
-        )
-    except RuntimeError as error:
-        raise UserError(_explain(str(error), settings.vocab_size)) from error
-    return model.getvalue()
-
-
-def _explain(message: str, size: int) -> str:
-    if found := re.search(r"set it to a value <= (\d+)", message):
-        return (
-            f"tokenizer.vocab_size ({size}) is more than this corpus supports: "
-            f"set tokenizer.vocab_size={found[1]} or less, or train on more text"
-        )
-    if found := re.search(r"required_chars\. \d+ vs (\d+)", message):
-        return f"tokenizer.vocab_size ({size}) is less than the characters of this corpus need: set at least {found[1]}"
-    return f"tokenizer.vocab_size ({size}): SentencePiece cannot train on this corpus: {message}"
+    used = list(islice(pairs, settings.train_sentences))  # the pieces of a large corpus are settled long before its end
+    texts = {"src": (src for src, _ in used), "tgt": (tgt for _, tgt in used)}
+    models = learn(texts, settings)
+    return Tokenizer({side: models[side] for side in SIDES}, joint=settings.joint, sampling=settings.sampling)

@@ -1,6 +1,7 @@
 """The words of a sentence, and which piece belongs to which."""
 
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -39,24 +40,40 @@ class Words:
     def __len__(self) -> int:
         return len(self.spans)
 
-    def of_pieces(self, tokenizer: Tokenizer, side: Side) -> tuple[list[int], list[int]]:
+    def of_pieces(self, tokenizer: Tokenizer, side: Side, most: int | None = None) -> tuple[list[int], list[int]]:
         """The ids of the sentence, and for each piece the number of its word, from 0.
+
+        With `most`, those beyond so many may be missing; if there are more than so many, at least one more is given.
 
         A piece belongs to the word of the first of its characters that can be seen; one without any to the word that follows,
         or at the end to the last. A word that the tokenizer leaves out, such as a control character, has no piece.
         """
         if not self.spans:
             return [], []
-        of_character = [-1] * len(self.text)
-        for number, (start, end) in enumerate(self.spans):
-            of_character[start:end] = [number] * (end - start)
-        following = len(self.spans) - 1  # the word of the nearest character from here on that can be seen
-        for place in reversed(range(len(self.text))):
-            if of_character[place] >= 0 and unicodedata.category(self.text[place]) not in ("Cc", "Cf"):
+        text = self.text if most is None else tokenizer.beginning(self.text, side, most)
+        spans = self.spans[: bisect_left(self.spans, (len(text), 0))]
+        of_character = [-1] * len(text)
+        for number, (start, end) in enumerate(spans):
+            of_character[start:end] = [number] * (min(end, len(text)) - start)
+        following = self._first_seen(len(text), len(spans))  # the word of the nearest character from here on that can be seen
+        for place in reversed(range(len(text))):
+            if of_character[place] >= 0 and _is_seen(text[place]):
                 following = of_character[place]
             of_character[place] = following
-        ids, starts = tokenizer.places(self.text, side)
-        return ids, [of_character[min(start, len(self.text) - 1)] for start in starts]
+        ids, starts = tokenizer.places(text, side)
+        return ids, [of_character[min(start, len(text) - 1)] for start in starts]
+
+    def _first_seen(self, place: int, begun: int) -> int:
+        """The word of the first character from a place on that can be seen, or else the last word; so many begin before it."""
+        for number in range(max(begun - 1, 0), len(self.spans)):
+            start, end = self.spans[number]
+            if any(_is_seen(self.text[n]) for n in range(max(start, place), end)):
+                return number
+        return len(self.spans) - 1
+
+
+def _is_seen(character: str) -> bool:
+    return unicodedata.category(character) not in ("Cc", "Cf")
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class Aligner:
         ]
 
     def _read(self, words: Words, side: Side, most: int | None) -> "_Read":
-        ids, of_piece = words.of_pieces(self.translator.tokenizer, side)
+        ids, of_piece = words.of_pieces(self.translator.tokenizer, side, most)
         return _Read(ids[:most], of_piece[:most], cut=most is not None and len(ids) > most)
 
     def align(self, sources: Sequence[Words], targets: Sequence[Words], rule: AlignmentRule | None = None) -> list[list[Link]]:

@@ -98,13 +98,15 @@ class Explainer:
     def source(self, text: str) -> Side:
         """The source sentence; raises `UserError` if it is empty or too long."""
         tokenizer = self.translator.tokenizer
-        surfaces = tokenizer.surfaces(text, "src")
+        longest = Limit("decode.max_source_length", self.translator.settings.max_source_length)
+        read = tokenizer.beginning(text, "src", longest.pieces)
+        surfaces = tokenizer.surfaces(read, "src")
         if not surfaces:
             raise UserError("the sentence is empty: give it with text=…")
-        longest = Limit("decode.max_source_length", self.translator.settings.max_source_length)
         if len(surfaces) > longest.pieces:
+            more = "" if read == text else " more than"
             raise UserError(
-                f"the sentence has {len(surfaces)} pieces, but {longest.key} is {longest.pieces}: split it, or raise "
+                f"the sentence has{more} {len(surfaces)} pieces, but {longest.key} is {longest.pieces}: split it, or raise "
                 f"{longest.key} where the model allows it"
             )
         pieces = [piece for piece, _ in surfaces]

@@ -139,7 +139,14 @@ class Translator:
 
     def score(self, sentences: Sequence[str], targets: Sequence[str]) -> list[Scored]:
         """What the model thinks of given translations, in order, cut into pieces as in training."""
-        return self.score_pieces(sentences, self.tokenizer.encode(listed("targets", targets), "tgt"))
+        return self.score_pieces(sentences, self.target_pieces(listed("targets", targets)))
+
+    def target_pieces(self, targets: Sequence[str]) -> list[list[int]]:
+        """The pieces of given translations; of one that is longer than the model allows at least one too many."""
+        limit = self.model.longest_target()
+        if limit is not None:
+            targets = [self.tokenizer.beginning(target, "tgt", limit.pieces) for target in targets]
+        return self.tokenizer.encode(targets, "tgt")
 
     def score_pieces(self, sentences: Sequence[str], targets: Sequence[Ids]) -> list[Scored]:
         """The same of given pieces, EOS not among them: of what a search found, what it reported.
@@ -190,9 +197,7 @@ class Translator:
 
     def _sources(self, sentences: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
         """The pieces of sentences, and which of them had to be cut."""
-        limit = self.settings.max_source_length
-        encoded = self.tokenizer.encode(sentences, "src")
-        return [ids[:limit] for ids in encoded], [len(ids) > limit for ids in encoded]
+        return self.tokenizer.encode_cut(sentences, "src", self.settings.max_source_length)
 
     def _prefixes(self, sentences: Sequence[str], prefixes: Sequence[str] | None) -> list[list[int]]:
         if prefixes is None:
@@ -219,7 +224,8 @@ class Translator:
             targets = [found[n][k].ids for n, k in places]
             looked_at = self._looked_at(self._sources([sentences[n] for n, _ in places])[0], targets)
             for (n, k), ids, weights in zip(places, targets, looked_at, strict=True):
-                words = source_words(self.tokenizer.surfaces(sentences[n], "src"))
+                read = self.tokenizer.beginning(sentences[n], "src", self.settings.max_source_length)
+                words = source_words(self.tokenizer.surfaces(read, "src"))
                 unknown = [words[int(row.argmax())] for row, piece in zip(weights[:, :-1], ids, strict=True) if piece == UNK]
                 texts[n][k] = self.tokenizer.decode(ids, unknown=unknown)
         return texts

@@ -17,7 +17,7 @@ from torch import Tensor
 from nmt.data.tokenizer import Side, Tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
-from nmt.run import Config, Run, differences
+from nmt.run import Config, Run, differences, settings_of_older
 from nmt.training.checkpoint import Checkpoint
 from nmt.training.checkpoints import Checkpoints
 
@@ -26,7 +26,10 @@ log = logging.getLogger("nmt")
 PIECE_MODULES: dict[str, Side] = {"src_embedding": "src", "tgt_embedding": "tgt", "output": "tgt"}
 """The modules of a model that have a row per piece, and the side of the pieces."""
 
-PIECE_SETTINGS = ("type", "vocab_size", "joint", "byte_fallback", "normalization")
+PIECE_SETTINGS = (
+    *("type", "vocab_size", "joint", "byte_fallback", "character_coverage"),
+    *("normalization", "target_normalization"),
+)
 """The settings that shape a tokenizer, whatever text it is learnt from."""
 
 Rows = tuple[Tensor, Tensor]
@@ -50,7 +53,8 @@ class Origin:
 
     def tokenizer(self, *, sampling: float) -> Tokenizer:
         """The tokenizer of that run, with another strength of subword sampling."""
-        return Tokenizer(self.run.tokenizer.models, sampling=sampling)
+        old = self.run.tokenizer
+        return Tokenizer(old.models, joint=old.joint, sampling=sampling)
 
 
 def open_origin(config: Config, model: Seq2Seq) -> Origin | None:
@@ -112,6 +116,7 @@ def _warn_of_languages(config: Config, old: Run) -> None:
 
 
 def _check_tokenizer(config: Config, old: Run) -> None:
+    config["tokenizer"] |= settings_of_older(old.directory, old.config)
     keys = [f"tokenizer.{name} (" for name in PIECE_SETTINGS]
     if found := [difference for difference in differences(old.config, config) if difference.startswith(tuple(keys))]:
         raise UserError(

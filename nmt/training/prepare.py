@@ -18,7 +18,7 @@ from nmt.data.words import AlignedPair
 from nmt.errors import UserError
 from nmt.machine import environment
 from nmt.models.seq2seq import Vocabulary
-from nmt.run import Config, Run, changed_texts, differences, read_config, read_corpus
+from nmt.run import Config, Run, changed_texts, differences, read_config, read_corpus, settings_of_older
 from nmt.training import distributed
 from nmt.training.budget import device_budget
 from nmt.training.checkpoints import Checkpoints
@@ -26,6 +26,7 @@ from nmt.training.guide import is_guided, links_for, rule_of
 from nmt.training.initial import open_origin
 from nmt.training.lengths import check_dev, check_lengths
 from nmt.training.loop import Trainer
+from nmt.training.pieces import report_pieces, report_round_trip
 from nmt.training.recompute import recompute_blocks
 from nmt.training.session import Prepared, new_trainer
 from nmt.training.validation import ALIGNED
@@ -69,6 +70,8 @@ def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared
     else:
         tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
     stores = {split: open_store(corpus, split, tokenizer, cache) for split in ("train", "dev")}
+    report_pieces({split: store.pieces for split, store in stores.items()}, fixed=config["init_from"] is not None)
+    report_round_trip(tokenizer, texts["dev"][1])
     check_dev(model, stores["dev"])
     linked = (
         None
@@ -130,6 +133,7 @@ def _check_same(directory: Path, config: Config, made_of: dict[str, Any]) -> Non
     if config["resume"] == "never":
         raise UserError(f"run_dir={directory} holds a run already: choose another folder, or resume=auto to continue it")
     stored = read_config(directory)
+    config["tokenizer"] |= settings_of_older(directory, stored)
     if config["train"]["tokens_per_batch"] == "auto":  # what was found then
         config["train"]["tokens_per_batch"] = stored["train"]["tokens_per_batch"]
     found = differences(stored, config)

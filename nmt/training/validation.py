@@ -110,17 +110,18 @@ def validate(
 def attention_entropies(translator: Translator, sources: Sequence[str], references: Sequence[str]) -> dict[str, float]:
     """The mean entropy of every head over sentence pairs under forced decoding, in nats, by the name of its curve."""
     tokenizer, model = translator.tokenizer, translator.model
-    src, tgt = (tokenizer.encode(texts, side) for texts, side in zip((sources, references), SIDES, strict=True))
     most = [min(LONGEST, longest) for longest in (translator.settings.max_source_length, translator.settings.max_length)]
+    texts = zip((sources, references), SIDES, most, strict=True)
+    src, tgt = (tokenizer.encode_cut(own, side, longest)[0] for own, side, longest in texts)
     with evaluating(model), torch.no_grad():
-        pairs = [Pair.of(one[: most[0]], other[: most[1]], translator.device) for one, other in zip(src, tgt, strict=True)]
+        pairs = [Pair.of(one, other, translator.device) for one, other in zip(src, tgt, strict=True)]
         return entropies([read(model, pair).maps for pair in pairs])
 
 
 def attention_picture(translator: Translator, source: str, tgt: list[int]) -> "Figure | None":
     """A heat map of target pieces over source pieces; None for a model without attention."""
     tokenizer, model = translator.tokenizer, translator.model
-    src = tokenizer.encode([source], "src")[0][: translator.settings.max_source_length]
+    src = tokenizer.encode_cut([source], "src", translator.settings.max_source_length)[0][0]
     with evaluating(model):
         weights = cross_attention_map(model, src, tgt)
     if weights is None:

@@ -38,13 +38,13 @@ def ids(store: Any) -> list[list[list[int]]]:
 
 def signed(folder: Path) -> None:
     """Let the manifest of a folder be that of the files which are there."""
-    files = [path for path in folder.iterdir() if path.name != "manifest.json"]
+    files = [path for path in folder.iterdir() if path.name != "cache.json"]
     sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    (folder / "manifest.json").write_text(json.dumps({"name": folder.name, "sha256": sums}))
+    (folder / "cache.json").write_text(json.dumps({"name": folder.name, "sha256": sums}))
 
 
 @pytest.mark.parametrize(
-    "file", ["src.ids", "tgt.ids", "src.ids.offsets.npy", "tgt.ids.offsets.npy", "dropped.json", "manifest.json"]
+    "file", ["src.ids", "tgt.ids", "src.ids.offsets.npy", "tgt.ids.offsets.npy", "meta.json", "cache.json"]
 )
 @pytest.mark.parametrize("place", [0, -1])
 def test_one_altered_bit_in_cached_ids_is_noticed(
@@ -66,7 +66,7 @@ def test_one_altered_bit_in_a_cached_tokenizer_is_noticed(lines: Lines, pairs: l
 
     settings = vars(TokenizerSettings(vocab_size=320))
     first = cached_tokenizer(lines(pairs), settings, tmp_path)
-    (path,) = tmp_path.rglob("*.model")
+    path, *_ = tmp_path.rglob("*.model")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -140,7 +140,7 @@ def test_too_few_file_descriptors_remove_nothing(lines: Lines, pairs: list[Pair]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
-        with pytest.raises(UserError, match=r"manifest\.json cannot be read: Too many open files"):
+        with pytest.raises(UserError, match=r"cache\.json cannot be read: Too many open files"):
             open_store(lines(pairs), "train", tokenizer, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -191,7 +191,7 @@ def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Path, "rename", renamed)
     cached(tmp_path, NAME, write, read)
     before = {Path(event).name for event in events[: events.index("rename")]}
-    assert {"a", "manifest.json"} < before
+    assert {"a", "cache.json"} < before
     assert events[events.index("rename") + 1 :] == [str(tmp_path)]
 
 

@@ -12,7 +12,7 @@ import sentencepiece
 
 from nmt.config import TokenizerSettings
 from nmt.data.subwords import BPE, Sampler, Unigram
-from nmt.data.tokenizer import Tokenizer, train
+from nmt.data.tokenizer import SIDES, Tokenizer, train
 
 SENTENCES = ["Der Hund sieht den Ball im Garten .", "Die  Katze\u2028hört ﬁsh 漢字 \U0001f600", "", "Ball"]
 
@@ -70,9 +70,10 @@ def test_at_the_limit_of_its_strength_sampling_is_sentencepiece_itself(
     pairs: list[tuple[str, str]], kind: str, strength: float, byte_fallback: bool
 ) -> None:
     tokenizer = tokenizer_of(pairs, kind, 0.1, byte_fallback)
-    sampler = Sampler(tokenizer.models["joint"], strength)
-    for sentence in [*SENTENCES, *(side for pair in pairs[:50] for side in pair)]:
-        assert sampler.sample(sentence, 7) == tokenizer.encode([sentence], "src")[0], sentence
+    for side in SIDES:
+        sampler = Sampler(tokenizer.models[side], strength)
+        for sentence in [*SENTENCES, *(text for pair in pairs[:50] for text in pair)]:
+            assert sampler.sample(sentence, 7) == tokenizer.encode([sentence], side)[0], sentence
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
@@ -87,7 +88,7 @@ def test_samples_differ_between_seeds_and_always_spell_the_sentence(pairs: list[
 
 def test_unigram_draws_pieces_as_often_as_sentencepiece_does(pairs: list[tuple[str, str]]) -> None:
     tokenizer = tokenizer_of(pairs, "unigram", 0.2)
-    processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.models["joint"])
+    processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.models["tgt"])
     sentence, draws = "Die Katze sucht", 4_000
     ours = Counter(piece for seed in range(draws) for piece in tokenizer.sample(sentence, "src", seed))
     theirs = Counter(
@@ -104,7 +105,7 @@ def test_another_process_draws_the_same(pairs: list[tuple[str, str]], tmp_path: 
     tokenizer.save(tmp_path)
     code = (
         "import sys; from pathlib import Path; from nmt.data.tokenizer import Tokenizer\n"
-        f"tokenizer = Tokenizer.load(Path({str(tmp_path)!r}), sampling=0.2)\n"
+        f"tokenizer = Tokenizer.load(Path({str(tmp_path)!r}), joint=True, sampling=0.2)\n"
         f"print([tokenizer.sample({SENTENCES[0]!r}, 'src', seed) for seed in range(9)])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sentencepiece
 
 from nmt.config import TokenizerSettings
-from nmt.data.tokenizer import Tokenizer, cached_tokenizer, train
+from nmt.data.tokenizer import SIDES, Side, Tokenizer, cached_tokenizer, train
 from nmt.errors import UserError
 from nmt.vocabulary import BOS, EOS, PAD, UNK
 
@@ -24,14 +25,15 @@ def test_training_gives_the_same_model_byte_for_byte(pairs: list[Pair], kind: st
     settings = TokenizerSettings(type=kind, vocab_size=310, joint=joint)
     one, other = train(pairs, settings), train(iter(pairs), settings)
     assert one.models == other.models
-    assert set(one.models) == ({"joint"} if joint else {"src", "tgt"})
+    assert set(one.models) == {"src", "tgt"}
+    assert one.joint is joint
 
 
 def test_a_joint_tokenizer_has_one_vocabulary(tokenizer: Tokenizer, pairs: list[Pair]) -> None:
     assert tokenizer.joint
     assert tokenizer.src_size == tokenizer.tgt_size == 340
-    for side in pairs[0]:
-        assert tokenizer.encode([side], "src") == tokenizer.encode([side], "tgt")
+    for text in pairs[0]:
+        assert tokenizer.encode([text], "src") == tokenizer.encode([text], "tgt")
 
 
 def test_separate_tokenizers_know_their_own_side(pairs: list[Pair]) -> None:
@@ -113,22 +115,133 @@ def test_a_vocabulary_that_is_too_small_names_the_value_and_the_bound(pairs: lis
 def test_a_tokenizer_is_saved_and_loaded_whole(pairs: list[Pair], tmp_path: Path) -> None:
     tokenizer = train(pairs, TokenizerSettings(vocab_size=310, joint=False))
     tokenizer.save(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["src.model", "tgt.model"]
-    loaded = Tokenizer.load(tmp_path, sampling=0.1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "src.model", "tgt.model"]
+    loaded = Tokenizer.load(tmp_path, joint=False, sampling=0.1)
     assert loaded.models == tokenizer.models
     assert loaded.sampling == 0.1
 
 
 def test_a_folder_without_models_or_with_others_is_an_error(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"must hold joint\.model, or src\.model and tgt\.model, but holds \[\]"):
-        Tokenizer.load(tmp_path, sampling=0)
+    with pytest.raises(UserError, match=r"must hold src\.model and tgt\.model, but holds \[\]"):
+        Tokenizer.load(tmp_path, joint=True, sampling=0)
     (tmp_path / "joint.model").write_bytes(b"no model")
     with pytest.raises(UserError, match=r"not a SentencePiece model"):
-        Tokenizer.load(tmp_path, sampling=0)
+        Tokenizer.load(tmp_path, joint=True, sampling=0)
     tokenizer.save(tmp_path)
-    (tmp_path / "src.model").write_bytes(b"")
+    (tmp_path / "tgt.model").unlink()
     with pytest.raises(UserError, match=r"but holds \['joint', 'src'\]"):
-        Tokenizer.load(tmp_path, sampling=0)
+        Tokenizer.load(tmp_path, joint=True, sampling=0)
+
+
+def test_the_joint_model_of_an_older_nmt_serves_both_sides(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    (tmp_path / "joint.model").write_bytes(tokenizer.models["src"])
+    loaded = Tokenizer.load(tmp_path, joint=True, sampling=0)
+    assert loaded.models == {"src": tokenizer.models["src"], "tgt": tokenizer.models["src"]}
+    with pytest.raises(UserError, match=r"holds joint\.model, but tokenizer\.joint is false"):
+        Tokenizer.load(tmp_path, joint=False, sampling=0)
+
+
+def test_a_joint_tokenizer_of_two_vocabularies_is_an_error(pairs: list[Pair], tmp_path: Path) -> None:
+    train(pairs, TokenizerSettings(vocab_size=310, joint=False)).save(tmp_path)
+    with pytest.raises(UserError, match=r"tokenizer\.joint is true, but src\.model and tgt\.model have different pieces"):
+        Tokenizer.load(tmp_path, joint=True, sampling=0)
+
+
+@pytest.mark.parametrize("name", ["src.model", "tgt.model"])
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.999])
+def test_one_altered_bit_of_a_tokenizer_is_an_error(tokenizer: Tokenizer, tmp_path: Path, name: str, place: float) -> None:
+    tokenizer.save(tmp_path)
+    content = bytearray((tmp_path / name).read_bytes())
+    content[int(place * len(content))] ^= 1
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=rf"{name} was altered: its SHA-256 is not that of manifest\.json"):
+        Tokenizer.load(tmp_path, joint=True, sampling=0)
+    (tmp_path / "manifest.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UserError, match=r"src\.model was altered"):
+        Tokenizer.load(tmp_path, joint=True, sampling=0)
+
+
+def test_a_tokenizer_without_checksums_is_that_of_an_older_nmt(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    assert Tokenizer.load(tmp_path, joint=True, sampling=0).models == tokenizer.models
+
+
+LOSSLESS = [
+    "他来了，对吗？",
+    "Ⅷ ﬁn ½ … ™",
+    "e\u0301 und é",
+    "tab\tund\u00a0fest\u3000weit",
+    "weich\xadtrennung \u200bnull",
+    "👩\u200d👩\u200d👧 \U0001f1e9\U0001f1ea",
+]
+
+
+@each_kind
+@pytest.mark.parametrize("joint", [True, False])
+def test_the_target_comes_back_character_by_character_and_the_source_is_normalised(
+    pairs: list[Pair], kind: str, joint: bool
+) -> None:
+    tokenizer = train(pairs, TokenizerSettings(type=kind, vocab_size=310, joint=joint))
+    assert [tokenizer.decode(ids) for ids in tokenizer.encode(LOSSLESS, "tgt")] == LOSSLESS
+    pieces = [tokenizer.pieces(ids, "src") for ids in tokenizer.encode(["ｄer Ｈund，", "der Hund,"], "src")]
+    assert pieces[0] == pieces[1]
+    assert tokenizer.encode(["ｄer"], "tgt") != tokenizer.encode(["der"], "tgt")
+
+
+@pytest.mark.parametrize(
+    "rules", [("nmt_nfkc", "identity"), ("identity", "nfkc"), ("nfkc_cf", "nmt_nfkc"), ("identity", "identity")]
+)
+def test_each_side_of_a_joint_tokenizer_has_its_own_rule_and_the_same_pieces(pairs: list[Pair], rules: tuple[str, str]) -> None:
+    settings = TokenizerSettings(vocab_size=320, normalization=rules[0], target_normalization=rules[1])
+    tokenizer = train(pairs, settings)
+    assert tokenizer.pieces(range(320), "src") == tokenizer.pieces(range(320), "tgt")
+    for side, rule in zip(SIDES, rules, strict=True):
+        processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.models[side])
+        wanted = sentencepiece.SentencePieceNormalizer(rule_name=rule, add_dummy_prefix=False, escape_whitespaces=False)
+        for text in ("Ｈund，", "ﬁnds ½ e\u0301", "A\u3000b"):
+            assert processor.normalize(text).replace("▁", " ").strip() == wanted.normalize(text).replace("▁", " ").strip()
+
+
+@each_kind
+@pytest.mark.parametrize("joint", [True, False])
+def test_another_engine_that_reads_the_files_finds_the_same_ids(
+    pairs: list[Pair], kind: str, joint: bool, tmp_path: Path
+) -> None:
+    tokenizer = train(pairs, TokenizerSettings(type=kind, vocab_size=310, joint=joint))
+    tokenizer.save(tmp_path)
+    for side in SIDES:
+        engine = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / f"{side}.model"))
+        texts = [*LOSSLESS, *(text for pair in pairs[:20] for text in pair), "漢字 \U0001f600"]
+        assert [engine.encode(text) for text in texts] == tokenizer.encode(texts, side)
+        assert side == "src" or [engine.decode(engine.encode(text)) for text in texts] == texts
+
+
+BLANK = [
+    "\xad",
+    "\u200b\u200d\ufeff",
+    "\x00\x07\x1b",
+    "\u3000\u00a0\u2003",
+    "\ufe0f\U000e0100",
+    "\u3164\uffa0\u115f",
+    "\U000e0041\U000e007f",
+    "\u2800",
+    "\u2028",
+    " \t",
+]
+
+
+@pytest.mark.parametrize("side", ["src", "tgt"])
+@pytest.mark.parametrize("text", BLANK, ids=ascii)
+def test_a_text_in_which_nothing_shows_has_no_pieces(pairs: list[Pair], text: str, side: Side) -> None:
+    tokenizer = train(pairs, TokenizerSettings(vocab_size=340, sampling=0.1))
+    assert tokenizer.encode([text, "der Hund", text * 20], side)[::2] == [[], []]
+    assert tokenizer.encode_cut([text], side, 5) == ([[]], [False])
+    assert tokenizer.sample(text, side, 1) == []
+    assert tokenizer.surfaces(text, side) == []
+    assert tokenizer.places(text, side) == ([], [])
+    processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.models[side])
+    assert tokenizer.encode([f"{text}H{text}"], side) == [processor.encode(f"{text}H{text}")]
 
 
 def test_a_cached_tokenizer_is_not_trained_again(

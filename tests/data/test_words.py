@@ -3,14 +3,14 @@
 import pytest
 
 from nmt.data.grammar.corpus import GrammarCorpus
-from nmt.data.tokenizer import Tokenizer
+from nmt.data.tokenizer import Side, Tokenizer
 from nmt.data.words import Words
 
 
-def of_words(words: Words, tokenizer: Tokenizer) -> list[list[str]]:
+def of_words(words: Words, tokenizer: Tokenizer, side: Side = "src") -> list[list[str]]:
     """The pieces of each word."""
-    ids, numbers = words.of_pieces(tokenizer, "tgt")
-    pieces = tokenizer.pieces(ids, "tgt")
+    ids, numbers = words.of_pieces(tokenizer, side)
+    pieces = tokenizer.pieces(ids, side)
     return [[piece for piece, word in zip(pieces, numbers, strict=True) if word == n] for n in range(len(words))]
 
 
@@ -31,6 +31,24 @@ def test_any_white_space_separates(text: str, tokenizer: Tokenizer) -> None:
 def test_a_word_of_what_cannot_be_seen_has_no_piece_and_shifts_nobody(tokenizer: Tokenizer) -> None:
     found = of_words(Words.between_spaces("the \u200b dog"), tokenizer)
     assert ["".join(pieces).replace("▁", "") for pieces in found] == ["the", "", "dog"]
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\t", "\u3000", " \u200b "])
+def test_white_space_that_is_not_normalised_away_goes_to_the_word_after_it(space: str, tokenizer: Tokenizer) -> None:
+    found = [pieces for pieces in of_words(Words.between_spaces(f"the{space}dog"), tokenizer, "tgt") if pieces]
+    assert "".join(found[0]) == "▁the"
+    assert "".join(found[-1]).endswith("dog")
+
+
+@pytest.mark.parametrize("side", ["src", "tgt"])
+@pytest.mark.parametrize("text", ["the dog sees " * 2000, "thedog" * 3000, "a" + "\u200b" * 9000 + " the dog " * 900])
+def test_the_beginning_of_a_long_text_has_the_pieces_and_words_of_the_whole(
+    text: str, side: Side, tokenizer: Tokenizer
+) -> None:
+    words = Words.between_spaces(text)
+    whole, beginning = words.of_pieces(tokenizer, side), words.of_pieces(tokenizer, side, 50)
+    assert [part[:50] for part in beginning] == [part[:50] for part in whole]
+    assert 50 < len(beginning[0]) <= len(whole[0])
 
 
 def test_bytes_of_a_character_belong_to_its_word(tokenizer: Tokenizer) -> None:

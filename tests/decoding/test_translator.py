@@ -1,5 +1,7 @@
 """From text to text: order, empty and overlong sentences, and characters that no piece has."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,7 +9,9 @@ from torch import Tensor, nn
 
 from nmt.config import DecodeSettings
 from nmt.data.tokenizer import Tokenizer
+from nmt.decoding.explainer import Explainer
 from nmt.decoding.translator import Translator
+from nmt.errors import UserError
 from nmt.models.seq2seq import Memory, Seq2Seq, State
 from nmt.vocabulary import EOS, UNK
 
@@ -136,3 +140,39 @@ def test_the_model_is_back_in_its_mode_after_translating(tokenizer: Tokenizer) -
         model = Copy(tokenizer.tgt_size).train(training)
         translator(tokenizer, model).translate(["Der Hund"])
         assert model.training == training
+
+
+@pytest.mark.parametrize(
+    "blank", ["\xad", "\u200b\u200d\ufeff", "\u3000\u00a0", "\ufe0f", "\u3164", "\u2800", "\U000e0041", "\x07"], ids=ascii
+)
+def test_a_line_in_which_nothing_shows_gives_an_empty_line(tokenizer: Tokenizer, blank: str) -> None:
+    copier = translator(tokenizer)
+    found = copier.search([blank, "the dog", blank * 30])
+    assert [translation.text for translation in found] == ["", "the dog", ""]
+    assert not any(translation.hypotheses for translation in found[::2])
+    with pytest.raises(UserError, match="the sentence is empty"):
+        Explainer(copier).source(blank)
+
+
+@pytest.mark.parametrize(
+    "text", ["the dog sees " * 9000, "thedog" * 20_000, "犬" * 30_000], ids=["words", "no spaces", "bytes"]
+)
+def test_a_very_long_line_is_translated_as_its_first_pieces_and_little_of_it_is_cut_into_pieces(
+    tokenizer: Tokenizer, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copier = translator(tokenizer, max_source_length=20, max_length=40)
+    whole = tokenizer.encode([text], "src")[0]
+    given: list[int] = []
+    original = tokenizer._src.encode
+
+    def encode(texts: str | list[str], **options: Any) -> Any:
+        given.append(len(texts) if isinstance(texts, str) else sum(map(len, texts)))
+        return original(texts, **options)
+
+    monkeypatch.setattr(tokenizer._src, "encode", encode)
+    (found,) = copier.search([text])
+    assert (found.hypotheses[0].ids, found.cut) == (whole[:20], True)
+    assert max(given) <= 4096
+    with pytest.raises(UserError, match=r"the sentence has more than \d+ pieces, but decode\.max_source_length is 20"):
+        Explainer(copier).source(text)
+    assert max(given) <= 4096

@@ -80,7 +80,8 @@ def test_fine_tuning_begins_where_the_other_run_is_best_and_then_needs_it_no_mor
     more += [f"paths.cache={folder / 'cache'}", "data.seed=7", "train.max_updates=4"]
     done = nmt("train", *SMALL, *more)
     assert "600 of 600 pieces" in done.stderr
-    assert (run / "tokenizer" / "joint.model").read_bytes() == (origin / "tokenizer" / "joint.model").read_bytes()
+    for name in ("src.model", "tgt.model"):
+        assert (run / "tokenizer" / name).read_bytes() == (origin / "tokenizer" / name).read_bytes()
     best = parameters(origin, "best")
     for name, value in parameters(run).items():  # a rate of 0 leaves what it began with
         torch.testing.assert_close(value, best[name], rtol=0, atol=0)

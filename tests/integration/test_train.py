@@ -33,7 +33,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Path, subprocess
 
 def test_training_leaves_a_complete_run(trained) -> None:
     run, done = trained
-    for name in ("config.yaml", "environment.json", "tokenizer/joint.model", "metrics.jsonl", "train.log"):
+    for name in ("config.yaml", "environment.json", "tokenizer/src.model", "tokenizer/tgt.model", "metrics.jsonl", "train.log"):
         assert (run / name).stat().st_size > 0, name
     assert (run / "checkpoints" / "last").resolve().name == "step-0000120"
     assert (run / "checkpoints" / "best" / "model.safetensors").exists()
