@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.lock import held
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
+from nmt.tokenisation import tokenisation_of
 from nmt.training.checkpoint import Checkpoint
 from nmt.training.checkpoints import Checkpoints
 
@@ -117,7 +119,7 @@ class Run:
         settings = replace(DecodeSettings(**self.config["decode"]), **changes)
         check_decode_settings(asdict(settings))
         check_read(changes, asdict(settings))
-        return Translator(model, self.tokenizer, settings, device)
+        return Translator(model, self.tokenizer, settings, device, partial(tokenisation_of, self.config))
 
 
 def read_config(directory: Path) -> Config:

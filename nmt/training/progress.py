@@ -7,13 +7,16 @@ from nmt.config import TrainSettings
 from nmt.data.batches import Position
 from nmt.errors import UserError
 
+_RENAMED = {"bleu": "score"}
+"""Fields of `Best`, by what an older nmt called them."""
+
 
 @dataclass(frozen=True)
 class Best:
-    """One of the best validations: after which update, its dev BLEU and dev loss."""
+    """One of the best validations: after which update, its dev score by the leading metric, and its dev loss."""
 
     update: int
-    bleu: float
+    score: float
     loss: float
 
 
@@ -28,7 +31,7 @@ class Progress:
         seconds: of training, validation included, over all continuations.
         update_seconds: of these, what the updates took.
         validated: the update of the last validation.
-        best: the validations with the highest dev BLEU, ties by lower dev loss; the best first.
+        best: the validations with the highest dev score, ties by lower dev loss; the best first.
         bad_validations: scheduled validations since the best.
         history: dev losses of the scheduled validations.
         non_finite: updates in a row, up to the last, whose loss or gradient was not finite.
@@ -49,9 +52,9 @@ class Progress:
     def from_state(cls, state: dict[str, Any]) -> "Progress":
         """From what `state.json` holds; raises `UserError` where it holds anything else."""
         try:
-            best = [Best(**one) for one in state["best"]]
+            best = [Best(**{_RENAMED.get(key, key): value for key, value in one.items()}) for one in state["best"]]
             return cls(**(state | {"position": Position(**state["position"]), "best": best}))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"the state.json of a checkpoint is not what this nmt writes: {error}") from error
 
     def as_state(self) -> dict[str, Any]:
@@ -64,9 +67,9 @@ class Progress:
         return self.position.epoch + (self.position.update > 0)
 
     @property
-    def best_bleu(self) -> float:
-        """The highest dev BLEU so far; -1 before the first validation."""
-        return self.best[0].bleu if self.best else -1.0
+    def best_score(self) -> float:
+        """The highest dev score so far; -1 before the first validation."""
+        return self.best[0].score if self.best else -1.0
 
     @property
     def best_update(self) -> int:
@@ -79,14 +82,14 @@ class Progress:
         self.position = position
         self.tokens += tokens
 
-    def judge(self, bleu: float, loss: float, *, scheduled: bool, keep: int = 1) -> bool:
+    def judge(self, score: float, loss: float, *, scheduled: bool, keep: int = 1) -> bool:
         """Take in a validation; True if it is the best so far. The `keep` best are remembered.
 
         Only scheduled validations try patience and make history: one that comes because training stops would not have been,
         had it gone on.
         """
-        found = Best(self.updates, bleu, loss)
-        self.best = sorted([*self.best, found], key=lambda one: (-one.bleu, one.loss, one.update))[:keep]
+        found = Best(self.updates, score, loss)
+        self.best = sorted([*self.best, found], key=lambda one: (-one.score, one.loss, one.update))[:keep]
         self.validated = self.updates
         is_best = self.best[0] is found
         if scheduled:
@@ -109,5 +112,5 @@ class Progress:
         if settings.max_epochs is not None and self.position.epoch >= settings.max_epochs:
             return f"train.max_epochs={settings.max_epochs}"
         if settings.patience is not None and self.bad_validations >= settings.patience:
-            return f"no better dev BLEU in {self.bad_validations} validations (train.patience={settings.patience})"
+            return f"no better dev score in {self.bad_validations} validations (train.patience={settings.patience})"
         return None

@@ -18,6 +18,7 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.loading import load_translator
 from nmt.evaluation.metrics import METRICS, score
 from nmt.run import Run
+from nmt.tokenisation import Tokenisation
 from nmt.training.checkpoint import MODEL, Contents
 from nmt.training.loss import TrainedModel
 from nmt.training.state import whole_weights
@@ -100,11 +101,11 @@ def test_validation_gives_the_translations_the_scores_and_the_loss_of_evaluate(r
     loss = dev_loss(TrainedModel(translator.model, smoothing=0.1), batches, "fp32", torch.device("cpu"))
     valid = validate(translator, sources, references, loss)
     assert lines_of(run.directory / "evaluation" / "dev" / "hypotheses.txt") == valid.hypotheses
-    assert scores["bleu"]["score"] == valid.bleu
-    assert scores["chrf"]["score"] == valid.chrf
+    assert scores["bleu"]["score"] == valid.score
+    assert scores["chrf"]["score"] == valid.scores["chrf"].score
     assert scores["loss"]["per_token"] == pytest.approx(loss, rel=1e-5)
     assert scores["loss"]["words"] == sum(len(line.split()) + 1 for line in references)
-    assert evaluate_split(run, corpus, "dev", translator) == valid.scores
+    assert evaluate_split(run, corpus, "dev", translator, Tokenisation()) == valid.scores
 
 
 def test_files_with_several_references(run: Run, evaluate: Callable[..., Any], pairs: list[Pair], tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_best_validation_that_only_the_end_brought_is_remembered_and_leaves_pa
     progress.judge(10.0, 1.0, scheduled=True)
     progress.judge(9.0, 1.0, scheduled=True)
     assert progress.judge(11.0, 1.0, scheduled=False)
-    assert (progress.best_bleu, progress.bad_validations, progress.history) == (11.0, 1, [1.0, 1.0])
+    assert (progress.best_score, progress.bad_validations, progress.history) == (11.0, 1, [1.0, 1.0])
 
 
 def test_a_state_of_another_shape_is_named() -> None:
