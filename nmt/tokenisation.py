@@ -58,7 +58,7 @@ class Tokenisation:
             if self.words in NEEDED:
                 extra, packages = NEEDED[self.words]
                 advice = f"pip install 'sacrebleu[{extra}]' installs {packages}; without them, set tokenize=char"
-            reason = " ".join(str(error).split()).partition(" Please install")[0]
+            reason = " ".join(str(error).split()).partition(" Please install")[0].rstrip(".")
             raise UserError(f"BLEU's tokenizer {self.words}{chosen} cannot be used ({reason}): {advice}") from error
 
     @property
@@ -83,9 +83,9 @@ class Tokenisation:
                 "chrF is shown first, and chooses the best checkpoint; with tokenize=char or flores200 BLEU does"
             )
         if self.name is None and self.words == "13a" and mostly_unspaced(references):
-            language = f"the language {self.language}" if self.language else "no language"
+            chosen = f"chosen by the language {self.language}" if self.language else "as no language is known"
             return (
-                f"BLEU with tok:13a, by {language}, takes a sentence without spaces for one word, but most letters of the "
+                f"BLEU with tok:13a, {chosen}, takes a sentence without spaces for one word, but most letters of the "
                 "references are of a script without spaces: set tokenize=zh, ja-mecab, char or flores200"
             )
         return None

@@ -8,6 +8,8 @@ from sacrebleu import sentence_bleu, sentence_chrf
 from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.risk import expected_utilities, least_risk, sentence_metric
 from nmt.decoding.search import Hypothesis
+from nmt.errors import UserError
+from nmt.tokenisation import Tokenisation
 
 TEXTS = ["the dog sees the ball .", "the dog hears the ball .", "every teacher", "the dog sees the ball ."]
 UTILITIES = {"chrf": sentence_chrf, "bleu": partial(sentence_bleu, use_effective_order=True)}
@@ -39,3 +41,14 @@ def test_one_sample_and_empty_ones_have_a_utility(tokenizer: Tokenizer) -> None:
     assert only.score == pytest.approx(100)
     found = least_risk([hypothesis(tokenizer, text, -1.0) for text in ("", "the dog", "")], tokenizer, sentence_metric("bleu"))
     assert len(found) == 2
+
+
+def test_bleu_is_of_the_words_of_the_language_and_refused_where_nothing_cuts_them() -> None:
+    texts = ["我喜欢大狗。", "我喜欢大猫。", "他走了。"]
+    found = expected_utilities(texts, sentence_metric("bleu", lambda: Tokenisation(language="zh-CN")))
+    by_hand = sum(sentence_bleu(texts[0], [other], use_effective_order=True, tokenize="zh").score for other in texts) / 3
+    assert found[texts[0]] == pytest.approx(by_hand)
+    assert found[texts[0]] > found[texts[2]]
+    with pytest.raises(UserError, match=r"no tokenizer for th: set decode\.utility=chrf"):
+        sentence_metric("bleu", lambda: Tokenisation(language="th"))
+    sentence_metric("chrf", lambda: Tokenisation("moses"))  # which chrF never asks for

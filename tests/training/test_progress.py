@@ -68,3 +68,13 @@ def test_a_state_of_another_shape_is_named() -> None:
 def test_progress_survives_its_state() -> None:
     progress = Progress(updates=7, position=Position(2, 3), tokens=99, seconds=1.5, best=[Best(5, 12.25, 1.5)], history=[1.5])
     assert Progress.from_state(progress.as_state()) == progress
+
+
+def test_the_state_of_an_older_nmt_is_read_which_called_the_score_bleu() -> None:
+    progress = Progress()
+    progress.judge(10.0, 1.0, scheduled=True)
+    old = progress.as_state() | {"best": [{"update": 0, "bleu": 10.0, "loss": 1.0}]}
+    assert Progress.from_state(old) == progress
+    assert progress.as_state()["best"] == [{"update": 0, "score": 10.0, "loss": 1.0}]
+    with pytest.raises(UserError, match=r"state\.json"):
+        Progress.from_state(old | {"best": [{"update": 0, "ter": 10.0, "loss": 1.0}]})
