@@ -102,3 +102,23 @@ def test_a_config_that_was_edited_wrongly_is_named(tmp_path: Path, line: str, me
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(UserError, match=message):
         read_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("language", "tokenize", "found"),
+    [
+        ("de", None, []),
+        ("de", "13a", []),
+        ("de", "char", ["tokenize (13a → char)"]),
+        ("zh_CN", None, ["tokenize (13a → None)"]),
+        ("zh_CN", "13a", []),
+        ("th", None, ["tokenize (13a → None)"]),
+    ],
+)
+def test_a_run_of_an_older_nmt_was_scored_with_13a_in_every_language(
+    language: str, tokenize: str | None, found: list[str]
+) -> None:
+    new = compose("train", ["data=text", "data.src=en", f"data.tgt={language}", f"tokenize={tokenize or 'null'}"])
+    old = {key: value for key, value in new.items() if key != "tokenize"}
+    assert differences(old, new) == found
+    assert differences(old | {"tokenize": tokenize}, new) == []
