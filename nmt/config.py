@@ -48,7 +48,7 @@ class TrainSettings:
     accumulate: int = 1  # batches of an update
     max_updates: int | None = free(None)
     max_epochs: int | None = free(None)
-    patience: int | None = free(10)  # validations without a better dev BLEU before training stops
+    patience: int | None = free(10)  # validations without a better dev score before training stops
     validate_every: int = 500  # updates
     checkpoint_every: int = free(500)  # updates
     log_every: int = free(50)  # updates
@@ -124,6 +124,7 @@ class TrainConfig:
     run_dir: str | None = free(None)  # null: runs/ and the name of the model
     sweep_dir: str | None = free(None)  # with -m; null: sweeps/ and the names of the experiment and of the keys typed
     seed: int = 1
+    tokenize: str | None = None  # words in BLEU: 13a, zh, char, …; null: sacreBLEU's choice for the target language
     device: str = free("auto")  # auto, cpu, cuda or cuda:N
     resume: str = free("auto")  # auto continues the run in run_dir, never asks for a new folder
     init_from: str | None = None  # a run whose parameters this one begins with (fine-tuning); null: fresh ones
@@ -171,7 +172,7 @@ class EvaluateConfig(RunConfig):
     langpair: str | None = None  # of the test set; null: the run's languages
     archive: Any = None  # what sacreBLEU would download for it: a file or a list; null: its own folder, or the network
     metrics: Any = field(default_factory=lambda: ["bleu", "chrf", "chrf++", "ter"])  # a list of them and of comet
-    tokenize: str | None = None  # words in BLEU: 13a, zh, char, …; null: 13a, or sacreBLEU's choice for a test set's language
+    tokenize: str | None = None  # words in BLEU: 13a, zh, char, …; null: as in training, or sacreBLEU's choice for a test set
     comet_model: str = "Unbabel/wmt22-comet-da"  # of the Hugging Face Hub, or a file.ckpt
     breakdown: bool = True  # scores by length and by frequency of words, rates of errors, and a picture
     output: str | None = None  # folder for texts and scores; null: one in the run's evaluation/
@@ -268,6 +269,7 @@ class AverageConfig:
     last: int | None = None  # so many of the newest checkpoints; null: all that the run has kept
     checkpoints: Any = None  # these instead: a list of numbers of updates, best, last
     evaluate: bool = True  # score dev with the averaged parameters, and with those of best and last
+    tokenize: str | None = None  # words in BLEU: 13a, zh, char, …; null: as in training
     data: dict[str, Any] = field(default_factory=dict)  # changes to the run's data, such as data.dev=OTHER/dev
     device: str = "auto"
     threads: int | None = None
@@ -291,7 +293,7 @@ class CompareConfig:
     input: str | None = None  # a file of source sentences, for files of translations …
     reference: Any = None  # … and a file of references, or several: [A.en,B.en]
     metrics: Any = field(default_factory=lambda: ["bleu", "chrf"])  # and chrf++, ter
-    tokenize: str | None = None  # words in BLEU: zh, ja-mecab, char, …; null: 13a
+    tokenize: str | None = None  # words in BLEU: 13a, zh, char, …; null: as in the runs' training, 13a for files alone
     test: str = "both"  # bs (paired bootstrap), ar (paired approximate randomisation) or both
     samples: Samples = field(default_factory=Samples)
     examples: int = 10  # sentences with the largest differences, in either direction

@@ -14,16 +14,32 @@ Result = dict[str, Any]
 
     {"model": name, "parameters": count, "updates": made, "best_update": of these, "reason": why it stopped,
      "tokens": target tokens trained on, "seconds": validation included, "target_tokens_per_second": of the updates,
-     "dev": {"bleu": best}, "test": {"bleu": …, "chrf": …} or null}
+     "dev": {"bleu" or "chrf", whichever leads: best}, "test": {"bleu": …, "chrf": …} or null,
+     "signatures": {"bleu": …, "chrf": …} of these scores, unless an older nmt wrote it}
 """
 
 _NAME = "result.json"
 
 
 def result_of(
-    progress: Progress, settings: TrainSettings, *, model: str, parameters: int, test: dict[str, float] | None
+    progress: Progress,
+    settings: TrainSettings,
+    *,
+    model: str,
+    parameters: int,
+    test: dict[str, float] | None,
+    signatures: dict[str, str],
 ) -> Result:
-    """What came of a training that has ended, with its best checkpoint's scores on the test split, if there is one."""
+    """What came of a training that has ended, with its best checkpoint's scores on the test split, if there is one.
+
+    Args:
+        progress: what it counted.
+        settings: of its end.
+        model: its name.
+        parameters: their number.
+        test: scores by metric.
+        signatures: by metric, the leading one first.
+    """
     return {
         "model": model,
         "parameters": parameters,
@@ -33,8 +49,9 @@ def result_of(
         "tokens": progress.tokens,
         "seconds": progress.seconds,
         "target_tokens_per_second": progress.tokens / max(progress.update_seconds, 1e-9),
-        "dev": {"bleu": progress.best_bleu},
+        "dev": {next(iter(signatures)): progress.best_score},
         "test": test,
+        "signatures": signatures,
     }
 
 
@@ -58,11 +75,19 @@ def read_result(directory: Path) -> Result | None:
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         numbers = [result[key] for key in ("parameters", "updates", "seconds", "target_tokens_per_second")]
-        numbers += [result["dev"]["bleu"], *(result["test"] or {}).values()]
+        numbers += [dev_score(result)[1], *(result["test"] or {}).values()]
         if not all(isinstance(number, int | float) for number in numbers):
             raise TypeError("not a number")
+        if not all(isinstance(signature, str) for signature in result.get("signatures", {}).values()):
+            raise TypeError("not a signature")
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged: remove it, and `nmt train` with this run_dir writes it again") from error
     return Result(result)
+
+
+def dev_score(result: Result) -> tuple[str, float]:
+    """The metric that led in a training, `bleu` or `chrf`, and the best dev score by it."""
+    (name,) = [name for name in ("bleu", "chrf") if name in result["dev"]]
+    return name, result["dev"][name]

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,10 @@ from nmt.components import build_model
 from nmt.config import DecodeSettings, TokenizerSettings, TrainConfig, free_keys
 from nmt.data.tokenizer import MANIFEST, Tokenizer
 from nmt.errors import UserError
+from nmt.languages import tokenizer_of
 from nmt.lock import held
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
+from nmt.tokenisation import tokenisation_of
 from nmt.training.checkpoint import Checkpoint
 from nmt.training.checkpoints import Checkpoints
 
@@ -119,7 +122,7 @@ class Run:
         settings = replace(DecodeSettings(**self.config["decode"]), **changes)
         check_decode_settings(asdict(settings))
         check_read(changes, asdict(settings))
-        return Translator(model, self.tokenizer, settings, device)
+        return Translator(model, self.tokenizer, settings, device, partial(tokenisation_of, self.config))
 
 
 def read_config(directory: Path) -> Config:
@@ -192,13 +195,16 @@ def _plain(settings: Config) -> Config:
 def differences(old: Config, new: Config) -> list[str]:
     """Keys that decide the result and differ, each as `key (old → new)`.
 
-    A setting that an older nmt did not know has its default. Of `data`, only languages and lengths are compared: what the files
-    hold is compared by fingerprint, and where they lie is free.
+    A setting that an older nmt did not know has its default, but `tokenize`: that nmt took 13a for every language. Of `data`,
+    only languages and lengths are compared: what the files hold is compared by fingerprint, and where they lie is free.
     """
     free = free_keys()
     old_flat, new_flat = flat(_defaults()) | flat(old), flat(new)
     if new_flat.get("train.tokens_per_batch") == "auto":  # which is what was found then
         new_flat["train.tokens_per_batch"] = old_flat["train.tokens_per_batch"]
+    if "tokenize" not in old:
+        words = new_flat.get("tokenize") or tokenizer_of(str(new_flat.get("data.tgt") or ""))
+        old_flat["tokenize"] = new_flat.get("tokenize") if words == "13a" else "13a"
     found = []
     for key in sorted(old_flat.keys() | new_flat.keys()):
         is_path = key.startswith("data.") and key not in ("data.src", "data.tgt", "data.max_length")

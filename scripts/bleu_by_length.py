@@ -16,8 +16,11 @@ from matplotlib.figure import Figure
 from nmt.data.files import read_lines
 from nmt.evaluation.breakdown import FEW, LENGTHS, length_ranges
 from nmt.evaluation.metrics import score
+from nmt.run import read_config
+from nmt.tokenisation import Tokenisation, tokenisation_of
 
 Scores = dict[str, list[float]]
+Evaluated = tuple[list[str], list[str], list[str], Tokenisation]
 
 
 def main() -> None:
@@ -28,7 +31,7 @@ def main() -> None:
     parser.add_argument("--least", type=int, default=FEW, help="sentences that a range needs")
     parser.add_argument("--output", type=Path, required=True, help="a picture")
     options = parser.parse_args()
-    texts = {run.name: read(run / "evaluation" / options.split) for run in options.runs}
+    texts = {run.name: read(run, options.split) for run in options.runs}
     sources = [text[0] for text in texts.values()]
     if any(other != sources[0] for other in sources[1:]):
         parser.error("the runs were evaluated on different sentences")
@@ -40,17 +43,17 @@ def main() -> None:
     draw(list(ranges), scores).savefig(options.output, dpi=150)
 
 
-def read(folder: Path) -> tuple[list[str], list[str], list[str]]:
-    """Sources, hypotheses and references of an evaluated split."""
+def read(run: Path, split: str) -> Evaluated:
+    """Sources, hypotheses and references of an evaluated split, and how the run's BLEU cuts words."""
     names = ("sources.txt", "hypotheses.txt", "references.txt")
-    sources, hypotheses, references = (list(read_lines(folder / name)) for name in names)
-    return sources, hypotheses, references
+    sources, hypotheses, references = (list(read_lines(run / "evaluation" / split / name)) for name in names)
+    return sources, hypotheses, references, tokenisation_of(read_config(run))
 
 
-def bleu(text: tuple[list[str], list[str], list[str]], lines: list[int]) -> float:
+def bleu(text: Evaluated, lines: list[int]) -> float:
     """BLEU of some lines."""
-    _, hypotheses, references = text
-    return score([hypotheses[n] for n in lines], [references[n] for n in lines])["bleu"].score
+    hypotheses, references, words = text[1:]
+    return score([hypotheses[n] for n in lines], [references[n] for n in lines], ["bleu"], words)["bleu"].score
 
 
 def table(ranges: dict[str, list[int]], scores: Scores, everything: dict[str, float]) -> str:

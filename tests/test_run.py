@@ -122,3 +122,23 @@ def test_the_tokenizer_of_an_older_run_normalises_both_sides_alike_and_has_all_c
     newer = Run.create(tmp_path / "newer", config, tokenizer, corpus={}, environment={}).directory
     assert settings_of_older(newer, read_config(newer)) == {}
     assert read_config(newer)["tokenizer"].items() >= new.items()
+
+
+@pytest.mark.parametrize(
+    ("language", "tokenize", "found"),
+    [
+        ("de", None, []),
+        ("de", "13a", []),
+        ("de", "char", ["tokenize (13a → char)"]),
+        ("zh_CN", None, ["tokenize (13a → None)"]),
+        ("zh_CN", "13a", []),
+        ("th", None, ["tokenize (13a → None)"]),
+    ],
+)
+def test_a_run_of_an_older_nmt_was_scored_with_13a_in_every_language(
+    language: str, tokenize: str | None, found: list[str]
+) -> None:
+    new = compose("train", ["data=text", "data.src=en", f"data.tgt={language}", f"tokenize={tokenize or 'null'}"])
+    old = {key: value for key, value in new.items() if key != "tokenize"}
+    assert differences(old, new) == found
+    assert differences(old | {"tokenize": tokenize}, new) == []

@@ -12,14 +12,15 @@ from nmt.decoding.loading import load_translator
 from nmt.errors import UserError
 from nmt.evaluation.differences import largest_differences
 from nmt.evaluation.findings import Examples, Findings
-from nmt.evaluation.metrics import Tokenisation, check_metrics, make_metric
+from nmt.evaluation.metrics import check_metrics, make_metric
 from nmt.evaluation.page import as_page
 from nmt.evaluation.side_by_side import show
 from nmt.evaluation.significance import TESTS, check_seed, compare
-from nmt.evaluation.systems import SharedTexts, System, Text, is_evaluated, shared_texts
+from nmt.evaluation.systems import SharedTexts, System, Text, is_evaluated, left_signature, shared_texts
 from nmt.machine import choose_device, use_threads
-from nmt.run import Config, Run
+from nmt.run import Config, Run, read_config
 from nmt.sweep.slugs import shortened
+from nmt.tokenisation import Tokenisation, tokenisation_of
 
 log = logging.getLogger("nmt")
 
@@ -28,14 +29,17 @@ def main(config: Config) -> None:
     """Test every system of `run` against the first one; leave compare.html and compare.json in `output`."""
     use_threads(config["threads"])
     choose_device(config["device"])
-    tokenisation = Tokenisation(config["tokenize"])
-    metrics = {name: make_metric(name, tokenisation) for name in check_metrics(_listed(config["metrics"]))}
+    names = check_metrics(_listed(config["metrics"]))
     samples = _samples(config)
     paths = _paths(config)
+    tokenisation = _tokenisation(paths, config, names)
+    metrics = {name: make_metric(name, tokenisation) for name in tokenisation.ordered(names)}
     output = _output(paths, config)
     references = [Text.read(Path(file)) for file in _listed(config["reference"])]
     sources = None if config["input"] is None else Text.read(Path(config["input"]))
     systems, texts = _systems(paths, config, sources, references)
+    if "bleu" in metrics:
+        _say_words(tokenisation, paths, config["split"], texts)
     hypotheses = {system.name: system.hypotheses.lines for system in systems}
     drawn = ", ".join(f"{TESTS[test]} ({count:,} times)" for test, count in samples.items())
     log.info(f"{len(systems)} systems, {len(texts.references[0]):,} sentences: {drawn}")
@@ -46,6 +50,34 @@ def main(config: Config) -> None:
     console = Output(highlight=False)
     show(findings, console if console.is_terminal else Output(highlight=False, width=1000))  # a file has lines of any length
     log.info(f"the same as a page: {output / 'compare.html'}; as data: {output / 'compare.json'}")
+
+
+def _tokenisation(paths: list[Path], config: Config, metrics: list[str]) -> Tokenisation:
+    """As asked; else as in the training of the runs; 13a of files alone.
+
+    Raises:
+        UserError: if the runs differ in it, and BLEU is among the metrics.
+    """
+    configs = {path: read_config(path) for path in paths if (path / "config.yaml").is_file()}
+    found = {path: tokenisation_of(trained, config["tokenize"]) for path, trained in configs.items()}
+    if not found:
+        return Tokenisation(config["tokenize"])
+    by_words = {one.words: path for path, one in reversed(found.items())}
+    if len(by_words) > 1 and "bleu" in metrics:
+        said = ", ".join(f"{path} with tok:{words}" for words, path in reversed(by_words.items()))
+        raise UserError(f"BLEU compares runs only where it cuts their words alike, but it has scored {said}: set tokenize=")
+    return next(iter(found.values()))
+
+
+def _say_words(tokenisation: Tokenisation, paths: list[Path], split: str, texts: SharedTexts) -> None:
+    """Warn where BLEU means little, and where it is not the BLEU that a run's evaluation has left."""
+    if warning := tokenisation.warning(texts.references[0]):
+        log.warning(warning)
+    ours = f"tok:{tokenisation.bleu().tokenizer_signature}"
+    for path in paths:
+        signature = left_signature(path, split) if path.is_dir() else None
+        if signature and ours not in signature.split("|"):
+            log.warning(f"{path / 'evaluation' / split} was scored otherwise ({signature}); here every BLEU is of {ours}")
 
 
 def _listed(value: object) -> list[str]:
@@ -132,7 +164,8 @@ def _evaluate(run: Run, split: str, config: Config) -> None:
     log.info(f"{run.directory} has no translations of {split} yet: it is translated first, as at the end of training")
     try:
         corpus = build_corpus(only_split(split, run.config["data"]))
-        evaluate_split(run, corpus, split, load_translator([run.directory], device=config["device"]))
+        translator = load_translator([run.directory], device=config["device"])
+        evaluate_split(run, corpus, split, translator, tokenisation_of(run.config, config["tokenize"]))
     except UserError as error:
         raise UserError(f"{run.directory} has no evaluation/{split}, and none can be made: {error}") from error
 

@@ -19,38 +19,34 @@ from nmt.errors import UserError
 from nmt.evaluation.breakdown import by_frequency, by_length, occurrences
 from nmt.evaluation.comet import comet, fetch_comet
 from nmt.evaluation.likelihood import Likelihood, likelihood
-from nmt.evaluation.metrics import METRICS, Score, Tokenisation, check_metrics, score
+from nmt.evaluation.metrics import METRICS, Score, check_metrics, score
 from nmt.evaluation.rates import rates
 from nmt.evaluation.report import SCORES, write_evaluation
 from nmt.evaluation.summary import Breakdown, loss_table, picture, tables
 from nmt.evaluation.testsets import from_test_set
 from nmt.evaluation.texts import Texts, from_files
-from nmt.run import Config, Run, read_corpus
+from nmt.run import Config, Run, read_config, read_corpus
 from nmt.sweep.slugs import shortened
+from nmt.tokenisation import Tokenisation, tokenisation_of
 
 log = logging.getLogger("nmt")
 
 MOST_PAIRS = 1_000_000
 """Training pairs, from the start, whose words are counted."""
 
-UNSPACED = ("zh", "ja", "ko")
-"""Languages for which sacreBLEU has tokenizers of their own."""
-
 
 def main(config: Config) -> float:
-    """Score a run on a split of its corpus, on files or on a known test set; returns BLEU, or else the first score."""
+    """Score a run on a split of its corpus, on files or on a known test set; returns the leading score, or else the first."""
     metrics = check_metrics(config["metrics"], (*METRICS, "comet"))
     run = Run.open(runs_of(config)[0])  # of an ensemble the first one's text, and its folder
     translator = open_translator(config)
     texts = _texts(run, config)
-    tokenisation = Tokenisation(config["tokenize"], texts.language)
-    if (
-        "bleu" in metrics
-        and config["tokenize"] is None
-        and not texts.language
-        and (tgt := run.config["data"].get("tgt")) in UNSPACED
-    ):
-        log.warning(f"BLEU with tok:13a takes a sentence without spaces for one word: see tokenize= for {tgt}")
+    tokenisation = _tokenisation(run, config, texts)
+    metrics = tokenisation.ordered(metrics)
+    if "bleu" in metrics or config["breakdown"]:
+        tokenisation.bleu()  # a package that it lacks shows before anything is translated
+        if warning := tokenisation.warning(texts.references[0]):
+            log.warning(warning)
     directory = _folder(run, config, texts)
     judge = fetch_comet(config["comet_model"]) if "comet" in metrics else None
     hypotheses = _translated(translator, texts.sources)
@@ -72,7 +68,7 @@ def main(config: Config) -> float:
     )
     _print(texts, scores, loss, parts)
     log.info(f"translations and scores are in {directory}")
-    return scores.get("bleu", next(iter(scores.values()))).score
+    return scores.get(tokenisation.leading, next(iter(scores.values()))).score
 
 
 def only_split(split: str, data: Config) -> Config:
@@ -80,16 +76,25 @@ def only_split(split: str, data: Config) -> Config:
     return {key: None if key in ("train", "dev", "test") and key != split else value for key, value in data.items()}
 
 
-def evaluate_split(run: Run, corpus: Corpus, split: str, translator: Translator) -> dict[str, Score]:
-    """Translate and score a split as validation does, leaving texts and scores in the run."""
+def evaluate_split(run: Run, corpus: Corpus, split: str, translator: Translator, words: Tokenisation) -> dict[str, Score]:
+    """Translate and score a split as validation does, leaving texts and scores in the run; the leading score comes first."""
     if not corpus.read(split).matches(corpus.fingerprint(split)):
         log.warning(f"the text of data.{split} was changed since the training began: the scores are of what is there now")
     sources, references = read_split(corpus, split)
     hypotheses = _translated(translator, sources)
-    scores = score(hypotheses, references)
+    scores = score(hypotheses, references, words.ordered(), words)
     directory = run.directory / "evaluation" / split
     write_evaluation(directory, sources=sources, references=references, hypotheses=hypotheses, scores=scores)
     return scores
+
+
+def _tokenisation(run: Run, config: Config, texts: Texts) -> Tokenisation:
+    """As asked; else of a test set as sacreBLEU chooses, of any other text as in training, where all runs agree."""
+    if texts.language:
+        return Tokenisation(config["tokenize"], texts.language)
+    trained_with = {str(read_config(path).get("tokenize")) for path in runs_of(config)}
+    own = run.config if len(trained_with) == 1 else run.config | {"tokenize": None}
+    return tokenisation_of(own | {"data": run.config["data"] | config["data"]}, config["tokenize"])
 
 
 def _texts(run: Run, config: Config) -> Texts:
@@ -179,21 +184,24 @@ def _likelihood(translator: Translator, texts: Texts) -> Likelihood | None:
 def _breakdown(run: Run, config: Config, texts: Texts, hypotheses: list[str], tokenisation: Tokenisation) -> Breakdown:
     """Where the score comes from; what needs one reference takes the first."""
     first = texts.references[0]
-    training = _training_words(run, config, [*hypotheses, *first])
+    training = _training_words(run, config, [*hypotheses, *first], tokenisation)
     if isinstance(training, str):
         log.warning(f"no scores by the frequency of words: {training}")
     return Breakdown(
         lengths=by_length(texts.sources, hypotheses, texts.references, tokenisation),
-        frequencies=training if isinstance(training, str) else by_frequency(hypotheses, first, training),
+        frequencies=training if isinstance(training, str) else by_frequency(hypotheses, first, training, tokenisation.cut),
         rates={
             "hypotheses": rates(texts.sources, hypotheses, first),
             "references": rates(texts.sources, first, first),
         },
+        leading=tokenisation.leading,
     )
 
 
-def _training_words(run: Run, config: Config, texts: list[str]) -> "Counter[str] | str":
+def _training_words(run: Run, config: Config, texts: list[str], tokenisation: Tokenisation) -> "Counter[str] | str":
     """How often the run's training text has each word of some texts, or why that cannot be told."""
+    if tokenisation.leading == "chrf":
+        return f"sacreBLEU has no tokenizer for {tokenisation.language}, so its words are not known"
     try:
         saved = read_corpus(run.directory)
     except UserError:
@@ -201,7 +209,7 @@ def _training_words(run: Run, config: Config, texts: list[str]) -> "Counter[str]
     try:
         corpus = build_corpus(only_split("train", run.config["data"] | config["data"]))
         reading = corpus.read("train")
-        found = occurrences((tgt for _, tgt in islice(reading, MOST_PAIRS)), texts)
+        found = occurrences((tgt for _, tgt in islice(reading, MOST_PAIRS)), texts, tokenisation.cut)
         if not reading.matches(saved["fingerprints"].get("train")):
             return "the training text is not the one that the run was trained on any more"
         return found

@@ -5,13 +5,18 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from rich.text import Text
+from sacrebleu.metrics.chrf import CHRF
+
 from nmt.console import Output
 from nmt.data.files import read_lines
 from nmt.errors import UserError
 from nmt.evaluation.comparison import Figure, Row, Translations, significance
 from nmt.evaluation.tables import as_csv, as_markdown, as_picture, for_terminal
+from nmt.result import dev_score
 from nmt.run import Config
 from nmt.sweep.groups import Finished, find_runs, grouped
+from nmt.tokenisation import SHOWN, Tokenisation, words_in
 
 log = logging.getLogger("nmt.sweep")
 
@@ -24,16 +29,20 @@ def main(config: Config) -> None:
     found = find_runs(folders)
     groups = grouped(found.finished)
     rows, notes = _rows(groups)
+    signatures = _signatures(groups)
+    notes += _incomparable(groups)
     notes += [f"unfinished, left out: {directory}" for directory in found.unfinished]
     notes += [f"left out: {again} repeats the settings and the seed of {first}" for first, again in found.repeated]
     if rows:
         table = for_terminal(rows)
         Output(highlight=False, width=Output(width=1000).measure(table).maximum).print(table)
+        for line in signatures:
+            Output(highlight=False).print(Text(line), soft_wrap=True)
         output = config["output"] or (folders[0] if len(folders) == 1 and not (folders[0] / "config.yaml").exists() else None)
         if output is None:
             log.info("output=FOLDER leaves it there as table.md, table.csv and plot.png")
         else:
-            _write(Path(output), rows, notes)
+            _write(Path(output), rows, signatures + notes)
             log.info(f"{Path(output) / 'table.md'}, table.csv and plot.png hold it")
     for note in notes:
         log.warning(note)
@@ -43,15 +52,15 @@ def main(config: Config) -> None:
 
 def _rows(groups: dict[str, list[Finished]]) -> tuple[list[Row], list[str]]:
     """The rows of the groups, and what kept any of them from being tested."""
-    rows, notes = [], []
+    rows: list[Row] = []
+    notes: list[str] = []
     first: dict[int, Translations] | None = None
     for label, runs in groups.items():
         row, translations = _row(label, runs), _translations(runs)
         if first is None:
             first = translations
         elif row.test_bleu is not None:
-            gone = "" if first and translations else "evaluation/test no longer holds the translations that were scored"
-            p = gone or significance(first, translations)
+            p = _p(rows[0].leading, first, translations)
             if isinstance(p, float):
                 row = replace(row, p=p)
             else:
@@ -60,17 +69,57 @@ def _rows(groups: dict[str, list[Finished]]) -> tuple[list[Row], list[str]]:
     return rows, notes
 
 
+def _p(leading: str, first: dict[int, Translations], other: dict[int, Translations]) -> float | str:
+    """The p-value of the leading metric, BLEU with the words of the stored scores, or why there is none."""
+    if not first or not other:
+        return "evaluation/test no longer holds the translations that were scored"
+    if leading == "chrf":
+        return significance(first, other, CHRF())
+    words = {_words(one.signature) for one in (*first.values(), *other.values())}
+    if len(words) > 1:
+        return f"BLEU of tok:{' and tok:'.join(sorted(words))} cannot be compared"
+    try:
+        return significance(first, other, Tokenisation(words.pop()).bleu())
+    except UserError as error:
+        return str(error)
+
+
+def _words(signature: str) -> str:
+    """The tokenizer of a signature of BLEU; an older nmt, which stored none in a result, knew but one."""
+    return words_in(signature) or signature or "13a"
+
+
+def _signatures(groups: dict[str, list[Finished]]) -> list[str]:
+    """Those of all scores, a line each."""
+    signed = [run.result.get("signatures", {}).items() for runs in groups.values() for run in runs]
+    return list(dict.fromkeys(f"{SHOWN.get(name, name)}: {signature}" for one in signed for name, signature in one))
+
+
+def _incomparable(groups: dict[str, list[Finished]]) -> list[str]:
+    """A note if the BLEU of runs is of words that were cut in several ways."""
+    labels: dict[str, list[str]] = {}
+    for label, runs in groups.items():
+        for words in dict.fromkeys(_words(run.result.get("signatures", {}).get("bleu", "")) for run in runs):
+            labels.setdefault(words, []).append(label)
+    if len(labels) < 2:
+        return []
+    said = "; ".join(f"tok:{words} in {', '.join(several)}" for words, several in labels.items())
+    return [f"BLEU cannot be compared where its words are cut otherwise: {said}"]
+
+
 def _row(label: str, runs: list[Finished]) -> Row:
     results = [run.result for run in runs]
+    leading = dev_score(results[0])[0]
     tested = all(result["test"] for result in results)
     return Row(
         label,
-        Figure([result["dev"]["bleu"] for result in results]),
+        Figure([dev_score(result)[1] for result in results]),
         Figure([result["test"]["bleu"] for result in results]) if tested else None,
         Figure([result["test"]["chrf"] for result in results]) if tested else None,
         results[0]["parameters"],
         Figure([result["target_tokens_per_second"] for result in results]),
         Figure([result["seconds"] for result in results]),
+        leading=leading,
     )
 
 
@@ -80,12 +129,13 @@ def _translations(runs: list[Finished]) -> dict[int, Translations]:
     for run in runs:
         folder = run.directory / "evaluation" / "test"
         try:
-            score = json.loads((folder / "scores.json").read_text(encoding="utf-8"))["bleu"]["score"]
-            texts = [list(read_lines(folder / f"{name}.txt")) for name in ("hypotheses", "references")]
+            scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+            leading, signature = dev_score(run.result)[0], str(scores["bleu"]["signature"])
+            hypotheses, references = (list(read_lines(folder / f"{name}.txt")) for name in ("hypotheses", "references"))
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        if run.result["test"] and score == run.result["test"]["bleu"]:
-            found[run.seed] = Translations(*texts)
+        if run.result["test"] and scores[leading]["score"] == run.result["test"][leading]:
+            found[run.seed] = Translations(hypotheses, references, signature)
     return found
 
 

@@ -16,9 +16,11 @@ from nmt.console import logged_to
 from nmt.data.corpus import Corpus
 from nmt.decoding.loading import load_translator
 from nmt.errors import UserError
+from nmt.evaluation.metrics import signatures
 from nmt.machine import choose_device, use_deterministic_kernels, use_threads
 from nmt.result import result_of, write_result
 from nmt.run import Config, Run
+from nmt.tokenisation import SHOWN, Tokenisation, tokenisation_of
 from nmt.training import distributed
 from nmt.training.hparams import write_final
 from nmt.training.precision import check_device
@@ -31,8 +33,10 @@ log = logging.getLogger("nmt")
 
 
 def main(config: Config) -> float:
-    """Train, or continue, the run in `run_dir`; returns the best dev BLEU."""
+    """Train, or continue, the run in `run_dir`; returns the best dev score by the leading metric."""
     check_settings(config)
+    tokenisation = tokenisation_of(config)
+    tokenisation.bleu()  # a package that it lacks shows before any text is read
     if config["sweep_dir"] is not None:
         raise UserError(
             f"sweep_dir={config['sweep_dir']} is for the runs of a sweep: add -m, or set run_dir=DIR for this one run"
@@ -55,9 +59,12 @@ def main(config: Config) -> float:
             f"{len(prepared.train):,} training pairs, {len(prepared.dev):,} dev; left out of training: "
             f"{dropped.empty:,} with an empty side, {dropped.long:,} longer than {corpus.max_length} pieces"
         )
+        log.info(f"dev scores: {', '.join(f'{SHOWN[name]} {one}' for name, one in signatures(tokenisation).items())}")
+        if warning := tokenisation.warning(prepared.references):
+            log.warning(warning)
         progress = train(run, prepared, device, signals)
-        distributed.on_first(_summarise)(run, corpus, progress, device)
-        return progress.best_bleu
+        distributed.on_first(_summarise)(run, corpus, progress, device, tokenisation)
+        return progress.best_score
 
 
 def model_name(config: Config) -> str:
@@ -65,14 +72,15 @@ def model_name(config: Config) -> str:
     return str(config["model"]["_target_"]).rpartition(".")[2].lower()
 
 
-def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.device) -> None:
+def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.device, tokenisation: Tokenisation) -> None:
     """Score the best checkpoint on the test split and say what came of the run."""
     parameters = sum(p.numel() for p in run.build_model().parameters())
+    signed, leading = signatures(tokenisation), tokenisation.leading
     rows = [
         ("model", model_name(run.config)),
         ("parameters", f"{parameters:,}"),
         ("updates", f"{progress.updates:,} (best: {progress.best_update:,})"),
-        ("dev BLEU", f"{progress.best_bleu:.2f}"),
+        (f"dev {SHOWN[leading]}", f"{progress.best_score:.2f}\n{signed[leading]}"),
     ]
     test = None
     if "test" in corpus.splits():
@@ -82,17 +90,17 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
             corpus,
             "test",
             load_translator([run.directory], checkpoint=best, device=str(device)),
+            tokenisation,
         )
-        log.info(f"test BLEU {scores['bleu'].score:.2f}  chrF {scores['chrf'].score:.2f}")
+        log.info(f"test {'  '.join(f'{SHOWN[key]} {value.score:.2f}' for key, value in scores.items())}")
         test = {key: value.score for key, value in scores.items()}
-        rows += [
-            (f"test {name}", f"{scores[key].score:.2f}\n{scores[key].signature}")
-            for key, name in (("bleu", "BLEU"), ("chrf", "chrF"))
-        ]
+        rows += [(f"test {SHOWN[key]}", f"{value.score:.2f}\n{value.signature}") for key, value in scores.items()]
     settings = TrainSettings(**run.config["train"])
-    result = result_of(progress, settings, model=model_name(run.config), parameters=parameters, test=test)
+    model = model_name(run.config)
+    result = result_of(progress, settings, model=model, parameters=parameters, test=test, signatures=signed)
     speed = result["target_tokens_per_second"]
-    final = {"final/dev_bleu": progress.best_bleu, "final/parameters": parameters, "final/target_tokens_per_second": speed}
+    final = {f"final/dev_{leading}": progress.best_score, "final/parameters": parameters}
+    final |= {"final/target_tokens_per_second": speed}
     write_final(run.directory, progress.updates, final | {f"final/test_{key}": value for key, value in (test or {}).items()})
     write_result(run.directory, result)
     rows += [

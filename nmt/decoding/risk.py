@@ -9,12 +9,34 @@ from sacrebleu.metrics.chrf import CHRF
 
 from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.search import Hypothesis
+from nmt.errors import UserError
+from nmt.tokenisation import Tokenisation
 
-UTILITIES: dict[str, Callable[[], BLEU | CHRF]] = {"chrf": CHRF, "bleu": lambda: BLEU(effective_order=True)}
-"""Sentence metrics of sacreBLEU, 0 to 100; BLEU of the orders that a short sentence has."""
+Utility = BLEU | CHRF
+"""A metric of sacreBLEU's for single sentences, 0 to 100."""
 
 
-def least_risk(samples: Sequence[Hypothesis], tokenizer: Tokenizer, utility: str) -> list[Hypothesis]:
+def sentence_metric(name: str, tokenisation: Callable[[], Tokenisation] = Tokenisation) -> Utility:
+    """The utility of a name: `chrf`, or `bleu` of the orders that a short sentence has.
+
+    Args:
+        name: of the metric.
+        tokenisation: tells how BLEU cuts words; is asked for BLEU only.
+
+    Raises:
+        UserError: if nothing cuts words in this language, or what does needs a package that is not there.
+    """
+    if name == "chrf":
+        return CHRF()
+    chosen = tokenisation()
+    if chosen.leading == "chrf":
+        raise UserError(
+            f"decode.utility=bleu needs words, but sacreBLEU has no tokenizer for {chosen.language}: set decode.utility=chrf"
+        )
+    return chosen.bleu(effective_order=True)
+
+
+def least_risk(samples: Sequence[Hypothesis], tokenizer: Tokenizer, utility: Utility) -> list[Hypothesis]:
     """The different translations among samples, that of the highest expected utility first, which is its score.
 
     Of those with the same text the likeliest pieces are kept.
@@ -26,15 +48,15 @@ def least_risk(samples: Sequence[Hypothesis], tokenizer: Tokenizer, utility: str
     return sorted(different, key=lambda hypothesis: (-hypothesis.score, -hypothesis.log_prob))
 
 
-def expected_utilities(texts: Sequence[str], utility: str) -> dict[str, float]:
+def expected_utilities(texts: Sequence[str], utility: Utility) -> dict[str, float]:
     """1/N Σ_n u(y, y_n) of each different text y among y_1 … y_N (Eikema and Aziz 2020).
 
     Args:
         texts: the samples; one that was drawn several times counts as often.
-        utility: `chrf` or `bleu`.
+        utility: u.
     """
-    metric = UTILITIES[utility]()
     counts = Counter(texts)
     return {
-        text: sum(n * metric.sentence_score(text, [other]).score for other, n in counts.items()) / len(texts) for text in counts
+        text: sum(n * utility.sentence_score(text, [other]).score for other, n in counts.items()) / len(texts)
+        for text in counts
     }

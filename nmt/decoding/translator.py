@@ -1,6 +1,6 @@
 """From text to text: pieces, search or forced decoding, and words again, in the order of the sentences."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from nmt.config import DecodeSettings
 from nmt.data.links import Link
 from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.engine import Engine, Ids
-from nmt.decoding.risk import least_risk
+from nmt.decoding.risk import least_risk, sentence_metric
 from nmt.decoding.search import Hypothesis
 from nmt.decoding.words import by_word, source_words, words_of
 from nmt.errors import UserError
 from nmt.explain.alignment import links_of
 from nmt.explain.units import rows_of_words
 from nmt.models.seq2seq import Seq2Seq
+from nmt.tokenisation import Tokenisation
 from nmt.vocabulary import BOS, EOS, PAD, UNK
 
 
@@ -74,6 +75,7 @@ class Translator:
         tokenizer: the one it was trained with.
         settings: how to search.
         device: where the model is.
+        tokenisation: of BLEU, which is asked for where BLEU is the utility of `mbr`.
 
     Attributes:
         origin: run, checkpoint and weights of each model, where they were loaded from runs.
@@ -82,12 +84,21 @@ class Translator:
         UserError: if the settings ask for what the model has not, or let longer sentences come than it can take.
     """
 
-    def __init__(self, model: Seq2Seq, tokenizer: Tokenizer, settings: DecodeSettings, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: Seq2Seq,
+        tokenizer: Tokenizer,
+        settings: DecodeSettings,
+        device: torch.device,
+        tokenisation: Callable[[], Tokenisation] = Tokenisation,
+    ) -> None:
         self.engine = Engine(model, settings, device)
         self.model = model
         self.tokenizer = tokenizer
         self.settings = settings
         self.device = device
+        self._tokenisation = tokenisation
+        self._utility = sentence_metric(settings.utility, tokenisation) if settings.search == "mbr" else None
         self.origin: list[dict[str, str]] = []
 
     @classmethod
@@ -108,7 +119,7 @@ class Translator:
         """The same with other settings, such as `beam=1`; raises `UserError` for those that cannot work."""
         changed = replace(self.settings, **settings)
         check_decode_settings(asdict(changed))
-        return Translator(self.model, self.tokenizer, changed, self.device)
+        return Translator(self.model, self.tokenizer, changed, self.device, self._tokenisation)
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """The best translation of each sentence, in order."""
@@ -131,8 +142,8 @@ class Translator:
         found: list[list[Hypothesis]] = [[] for _ in sources]
         results = self.engine.search([sources[n] for n in filled], [begun[n] for n in filled])
         for n, hypotheses in zip(filled, results, strict=True):
-            if self.settings.search == "mbr":
-                hypotheses = least_risk(hypotheses, self.tokenizer, self.settings.utility)
+            if self._utility is not None:
+                hypotheses = least_risk(hypotheses, self.tokenizer, self._utility)
             found[n] = hypotheses[: self.settings.n_best]
         texts = self._texts(sentences, found)
         return [Translation(*translation) for translation in zip(texts, found, cut, strict=True)]

@@ -2,12 +2,13 @@
 
 import bisect
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nmt.evaluation.metrics import References, Tokenisation, reference_sets, score
-from nmt.evaluation.rates import words
+from nmt.evaluation.metrics import References, reference_sets, score
+from nmt.evaluation.rates import words as words_by_13a
+from nmt.tokenisation import Tokenisation
 
 LENGTHS = (10, 20, 30, 40)
 """Most words of the source in each range but the last."""
@@ -95,7 +96,11 @@ def length_ranges(sources: Sequence[str], edges: Sequence[int]) -> dict[str, lis
     return {name: numbers for name, numbers in ranges.items() if numbers}
 
 
-def occurrences(training: Iterable[str], texts: Iterable[str]) -> Counter[str]:
+Words = Callable[[str], list[str]]
+"""Cuts a text."""
+
+
+def occurrences(training: Iterable[str], texts: Iterable[str], words: Words = words_by_13a) -> Counter[str]:
     """How often the training text has each word of some texts."""
     wanted = {word for text in texts for word in words(text)}
     found: Counter[str] = Counter()
@@ -104,15 +109,16 @@ def occurrences(training: Iterable[str], texts: Iterable[str]) -> Counter[str]:
     return found
 
 
-def by_frequency(hypotheses: Sequence[str], references: Sequence[str], training: Counter[str]) -> list[FrequencyRange]:
+def by_frequency(
+    hypotheses: Sequence[str], references: Sequence[str], training: Counter[str], words: Words = words_by_13a
+) -> list[FrequencyRange]:
     """How well words are translated that the training text has never, seldom or often (Neubig et al. 2019, compare-mt).
-
-    Words are sacreBLEU's 13a tokens, cased.
 
     Args:
         hypotheses: translations.
         references: one for each.
         training: `occurrences` of the words of both.
+        words: cuts both and has cut the training text; case is left as it is.
     """
     totals = [Counter[str](), Counter[str](), Counter[str]()]
     for hypothesis, reference in zip(hypotheses, references, strict=True):

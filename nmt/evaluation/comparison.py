@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 
 from nmt.evaluation.significance import compare
@@ -35,10 +36,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Translations:
-    """What a run made of the test split."""
+    """What a run made of the test split, and the signature of its BLEU."""
 
     hypotheses: list[str]
     references: list[str]
+    signature: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,30 +49,35 @@ class Row:
 
     Attributes:
         label: what tells it from the others.
-        dev_bleu, test_bleu, test_chrf: 0 to 100; None if not every run has a test score.
+        dev: 0 to 100, by the leading metric.
+        test_bleu, test_chrf: 0 to 100; None if not every run has a test score.
         parameters: of the model.
         speed: target tokens a second in training, validation left out.
         seconds: of training, validation included.
-        p: that chance alone makes a test BLEU as far from the first row's; None where it was not tested.
+        p: that chance alone makes a test score, by its leading metric, as far from the first row's; None if not tested.
+        leading: the metric that chose the best checkpoints, `bleu` or `chrf`.
     """
 
     label: str
-    dev_bleu: Figure
+    dev: Figure
     test_bleu: Figure | None
     test_chrf: Figure | None
     parameters: int
     speed: Figure
     seconds: Figure
     p: float | None = None
+    leading: str = "bleu"
 
     @property
     def runs(self) -> int:
         """How many there were."""
-        return len(self.dev_bleu.values)
+        return len(self.dev.values)
 
 
-def significance(first: Mapping[int, Translations], other: Mapping[int, Translations]) -> float | str:
-    """The p-value of sacreBLEU's paired approximate randomization test of BLEU (Riezler, Maxwell 2005), or why there is none.
+def significance(
+    first: Mapping[int, Translations], other: Mapping[int, Translations], metric: Metric | None = None
+) -> float | str:
+    """The p-value of sacreBLEU's paired approximate randomization test (Riezler, Maxwell 2005), or why there is none.
 
     Runs are paired by their seed, and the translations of all common seeds are one after the other: every trial swaps the two
     translations of a sentence with probability 1/2, for each seed anew. It tells whether these very runs differ; what other
@@ -78,6 +85,7 @@ def significance(first: Mapping[int, Translations], other: Mapping[int, Translat
 
     Args:
         first, other: the translations of two settings, by seed.
+        metric: of sacreBLEU's, which is tested; None is BLEU with 13a.
     """
     seeds = [seed for seed in first if seed in other]
     if not seeds:
@@ -86,5 +94,5 @@ def significance(first: Mapping[int, Translations], other: Mapping[int, Translat
         return "other test references than the first row"
     references = [line for seed in seeds for line in first[seed].references]
     stacked = [[line for seed in seeds for line in runs[seed].hypotheses] for runs in (first, other)]
-    (compared,) = compare({"first": stacked[0], "other": stacked[1]}, [references], {"bleu": BLEU()}, {"ar": TRIALS})
+    (compared,) = compare({"first": stacked[0], "other": stacked[1]}, [references], {"": metric or BLEU()}, {"ar": TRIALS})
     return compared.systems["other"].p["ar"]

@@ -6,14 +6,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from sacrebleu.metrics.base import Metric
-from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
 from nmt.errors import UserError
-
-VALIDATION = ("bleu", "chrf")
-"""What every validation and the end of training compute: TER takes longer than both together."""
+from nmt.tokenisation import VALIDATION, Tokenisation
 
 References = Sequence[str] | Sequence[Sequence[str]]
 """A reference for each sentence, or several such sequences, each with one for every sentence."""
@@ -32,35 +29,6 @@ class Score:
     score: float
     signature: str
     text: str
-
-
-@dataclass(frozen=True)
-class Tokenisation:
-    """How BLEU, and BLEU alone, cuts a text into words.
-
-    Attributes:
-        name: one of sacreBLEU's tokenizers, such as `13a`, `zh` or `flores200`; None is what it takes for the language.
-        language: of the target; sacreBLEU knows tokenizers for `zh`, `ja` and `ko`, and takes `13a` for any other.
-
-    Raises:
-        UserError: if sacreBLEU does not know the tokenizer, or it needs a package or a file that is not there.
-    """
-
-    name: str | None = None
-    language: str = ""
-
-    def __post_init__(self) -> None:
-        if self.name is not None and self.name not in BLEU.TOKENIZERS:
-            raise UserError(f"tokenize must be one of {', '.join(BLEU.TOKENIZERS)}, but is {self.name!r}")
-        try:
-            self.bleu()
-        except (RuntimeError, ImportError, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"BLEU's tokenizer for tokenize={self.name or self.language}: {reason}") from error
-
-    def bleu(self) -> BLEU:
-        """BLEU with these words."""
-        return BLEU(tokenize=self.name, trg_lang=self.language)
 
 
 _METRICS: dict[str, Callable[[Tokenisation], Metric]] = {
@@ -125,6 +93,11 @@ def score(
         result: Any = metric.corpus_score(lines, against)
         scores[name] = Score(result.score, metric.get_signature().format(), result.format(width=2))
     return scores
+
+
+def signatures(tokenisation: Tokenisation) -> dict[str, str]:
+    """What `score` signs with one reference, by metric, the leading one first."""
+    return {name: value.signature for name, value in score([""], [""], tokenisation.ordered(), tokenisation).items()}
 
 
 def as_json(scores: dict[str, Score]) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from rich.table import Table
 from nmt.evaluation.breakdown import FEW, FrequencyRange, LengthRange
 from nmt.evaluation.likelihood import Likelihood, perplexity
 from nmt.evaluation.rates import Rates
+from nmt.tokenisation import SHOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,11 +27,13 @@ class Breakdown:
         lengths: scores by the length of the source.
         frequencies: how well words were translated, by their frequency in training; or why that is not known.
         rates: of the `hypotheses` and of the `references`.
+        leading: the metric that is shown first, and drawn: `bleu` or `chrf`.
     """
 
     lengths: list[LengthRange]
     frequencies: list[FrequencyRange] | str
     rates: Mapping[str, Rates]
+    leading: str = "bleu"
 
     def as_json(self) -> dict[str, Any]:
         """What `scores.json` holds of it."""
@@ -57,10 +60,12 @@ def loss_table(found: Likelihood) -> Table:
 
 def tables(breakdown: Breakdown) -> list[Table]:
     """The breakdowns as rich draws them."""
-    lengths = _table("words of the source", "sentences", "BLEU", "chrF")
+    metrics = sorted(SHOWN, key=lambda metric: metric != breakdown.leading)
+    lengths = _table("words of the source", "sentences", *(SHOWN[metric] for metric in metrics))
     for one in breakdown.lengths:
         few = "*" if one.sentences < FEW else ""
-        lengths.add_row(one.words, f"{few}{one.sentences:,}", f"{one.bleu:.2f}", f"{one.chrf:.2f}")
+        scores = (f"{getattr(one, metric):.2f}" for metric in metrics)
+        lengths.add_row(one.words, f"{few}{one.sentences:,}", *scores)
     found = [lengths]
     if any(one.sentences < FEW for one in breakdown.lengths):
         lengths.caption = f"* fewer than {FEW} sentences: chance decides"
@@ -77,14 +82,14 @@ def tables(breakdown: Breakdown) -> list[Table]:
 
 
 def picture(breakdown: Breakdown) -> "Figure":
-    """BLEU by length, F1 by frequency and the rates, side by side."""
+    """The leading score by length, F1 by frequency and the rates, side by side."""
     from matplotlib.figure import Figure
 
     with_words = not isinstance(breakdown.frequencies, str)
     widths = [1.0, 1.3, 1.1] if with_words else [1.0, 1.1]
     figure = Figure(figsize=(4.5 * sum(widths), 4.0), layout="constrained")
     places = list(figure.subplots(1, len(widths), width_ratios=widths))
-    _lengths(places[0], breakdown.lengths)
+    _lengths(places[0], breakdown.lengths, breakdown.leading)
     if not isinstance(breakdown.frequencies, str):
         _frequencies(places[1], breakdown.frequencies)
     _rates(places[-1], breakdown.rates)
@@ -96,12 +101,12 @@ def picture(breakdown: Breakdown) -> "Figure":
     return figure
 
 
-def _lengths(axes: "Axes", ranges: Sequence[LengthRange]) -> None:
+def _lengths(axes: "Axes", ranges: Sequence[LengthRange], metric: str) -> None:
     names = [f"{one.words}\n({one.sentences:,})" for one in ranges]
     colours = ["C0" if one.sentences >= FEW else "lightgrey" for one in ranges]
-    axes.bar_label(axes.bar(names, [one.bleu for one in ranges], color=colours), fmt="%.1f")
+    axes.bar_label(axes.bar(names, [getattr(one, metric) for one in ranges], color=colours), fmt="%.1f")
     grey = f"; grey: fewer than {FEW}" if any(one.sentences < FEW for one in ranges) else ""
-    axes.set(title="BLEU by length", xlabel=f"words of the source (sentences{grey})")
+    axes.set(title=f"{SHOWN[metric]} by length", xlabel=f"words of the source (sentences{grey})")
 
 
 def _frequencies(axes: "Axes", ranges: Sequence[FrequencyRange]) -> None:

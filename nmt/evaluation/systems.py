@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nmt.data.files import read_lines
 from nmt.errors import UserError
 from nmt.evaluation.report import SCORES
+from nmt.saved import read_json
 
 FILES = ("sources", "references", "hypotheses")
 """What an evaluation leaves, each with the ending .txt."""
@@ -62,6 +64,12 @@ def is_evaluated(run: Path, split: str) -> bool:
     """Whether a run has a finished evaluation: scores.json is what comes last."""
     folder = run / "evaluation" / split
     return (folder / SCORES).is_file() and all((folder / f"{name}.txt").is_file() for name in FILES)
+
+
+def left_signature(run: Path, split: str) -> str | None:
+    """The signature of the BLEU that an evaluation of a run has left; None where it has none."""
+    bleu = read_json(run / "evaluation" / split / SCORES, dict[str, Any]).get("bleu")
+    return str(bleu.get("signature", "")) if isinstance(bleu, dict) else None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from nmt.console import say_on_console
 from nmt.errors import Interrupted, UserError
+from nmt.languages import leading_metric
 from nmt.sweep.slugs import slug, swept_settings
 from nmt.sweep.state import SweepState
 
@@ -92,12 +93,17 @@ class Job:
         config |= {"run_dir": str(directory), "sweep_dir": None}
         done = finished_score(directory, config)
         if done is not None:
-            log.info(f"{what} is finished: dev BLEU {done:.2f}")
+            log.info(f"{what} is finished: dev {_metric(config)} {done:.2f}")
             return done
         log.info(f"{what} begins in {directory}")
         score = self.train(config)
-        log.info(f"{what} ends: dev BLEU {score:.2f}")
+        log.info(f"{what} ends: dev {_metric(config)} {score:.2f}")
         return score
+
+
+def _metric(config: dict[str, Any]) -> str:
+    """What the dev scores of a config are."""
+    return {"bleu": "BLEU", "chrf": "chrF"}[leading_metric(config["tokenize"], config["data"]["tgt"])]
 
 
 def finished_score(directory: Path, config: dict[str, Any]) -> float | None:
@@ -107,7 +113,7 @@ def finished_score(directory: Path, config: dict[str, Any]) -> float | None:
         UserError: if the run belongs to a config that differs in what decides the result.
     """
     from nmt.config import TrainSettings
-    from nmt.result import read_result
+    from nmt.result import dev_score, read_result
     from nmt.run import changed_texts, read_corpus
     from nmt.training.checkpoints import Checkpoints
     from nmt.training.progress import Progress
@@ -127,7 +133,7 @@ def finished_score(directory: Path, config: dict[str, Any]) -> float | None:
         raise UserError(f"{directory} was trained on other text: {', '.join(found)}; choose another sweep_dir")
     if progress.updates != result["updates"] or not progress.reason_to_stop(TrainSettings(**config["train"])):
         return None
-    return float(result["dev"]["bleu"])
+    return float(dev_score(result)[1])
 
 
 @functools.cache

@@ -99,12 +99,14 @@ def _check(config: Any, folder: Path, job: list[str], constants: Collection[str]
     from omegaconf import OmegaConf
 
     from nmt.checks import check_settings
+    from nmt.tokenisation import tokenisation_of
 
     plain: Any = OmegaConf.to_container(config, resolve=False)
     del plain["hydra"]
     plain = OmegaConf.to_container(OmegaConf.create(plain), resolve=True, throw_on_missing=True)
     try:
         check_settings(plain)
+        tokenisation_of(plain).bleu()
     except UserError as error:
         raise UserError(f"{', '.join(job)}: {error}") from error
     check_config(folder / slug(swept_settings(job, constants)), plain)

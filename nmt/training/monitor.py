@@ -147,12 +147,18 @@ class RunMonitor:
         self._since += time.perf_counter() - begun
 
     def validation(
-        self, updates: int, figures: Mapping[str, float], samples: Sequence[Sample], pictures: "Mapping[str, Figure]"
+        self,
+        updates: int,
+        figures: Mapping[str, float],
+        samples: Sequence[Sample],
+        pictures: "Mapping[str, Figure]",
+        signatures: Mapping[str, str] | None = None,
     ) -> None:
-        """A validation, inside `paused`: figures, sample translations and attention pictures by name."""
+        """A validation, inside `paused`: figures, samples, attention pictures and the scores' signatures by name."""
         seconds = time.perf_counter() - self._paused_at
         self._pace.validated(seconds)
-        self.write("valid", updates, figures)
+        self._record.write("valid", updates, figures if signatures is None else {**figures, "signatures": signatures})
+        self._board.scalars(figures, updates)
         self.write("speed", updates, {"speed/validation_seconds": seconds})
         self._record.write("samples", updates, {"samples": [asdict(sample) for sample in samples]})
         self._board.text("valid/samples", table(samples), updates)
@@ -193,7 +199,12 @@ class Unwatched:
         return nullcontext()
 
     def validation(
-        self, updates: int, figures: Mapping[str, float], samples: Sequence[Sample], pictures: "Mapping[str, Figure]"
+        self,
+        updates: int,
+        figures: Mapping[str, float],
+        samples: Sequence[Sample],
+        pictures: "Mapping[str, Figure]",
+        signatures: Mapping[str, str] | None = None,
     ) -> None:
         """Nothing."""
 

@@ -9,14 +9,16 @@ from nmt.errors import UserError
 
 RANKED = "best_updates"
 """In `state.json`, the updates of the validations that are remembered, the best first."""
+_RENAMED = {"bleu": "score"}
+"""Fields of `Best`, by what an older nmt called them."""
 
 
 @dataclass(frozen=True)
 class Best:
-    """One of the best validations: after which update, its dev BLEU and dev loss."""
+    """One of the best validations: after which update, its dev score by the leading metric, and its dev loss."""
 
     update: int
-    bleu: float
+    score: float
     loss: float
 
 
@@ -31,7 +33,7 @@ class Progress:
         seconds: of training, validation included, over all continuations.
         update_seconds: of these, what the updates took.
         validated: the update of the last validation; -1 where that of the parameters that training begins with is still due.
-        best: the scheduled validations with the highest dev BLEU, ties by lower dev loss; the best first.
+        best: the scheduled validations with the highest dev score, ties by lower dev loss; the best first.
         unscheduled: the validation of the last update where only the end of training brought it: it may be the best of all, but
             training that goes on forgets it, so that it goes on as if it had never ended.
         bad_validations: scheduled validations since the best.
@@ -55,12 +57,11 @@ class Progress:
     def from_state(cls, state: dict[str, Any]) -> "Progress":
         """From what `state.json` holds; raises `UserError` where it holds anything else."""
         try:
-            best = [Best(**one) for one in state["best"]]
-            last = state.get("unscheduled")
-            unscheduled = None if last is None else Best(**last)
-            values = {name: value for name, value in state.items() if name != RANKED}
-            return cls(**(values | {"position": Position(**state["position"]), "best": best, "unscheduled": unscheduled}))
-        except (KeyError, TypeError) as error:
+            best, last = [_best(one) for one in state["best"]], state.get("unscheduled")
+            values = {name: value for name, value in state.items() if name != RANKED} | {"best": best}
+            values["unscheduled"] = None if last is None else _best(last)
+            return cls(**(values | {"position": Position(**state["position"])}))
+        except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"the state.json of a checkpoint is not what this nmt writes: {error}") from error
 
     def as_state(self) -> dict[str, Any]:
@@ -78,9 +79,9 @@ class Progress:
         return _ranked([*self.best, *([self.unscheduled] if self.unscheduled else [])])
 
     @property
-    def best_bleu(self) -> float:
-        """The highest dev BLEU so far; -1 before the first validation."""
-        return self.ranked[0].bleu if self.ranked else -1.0
+    def best_score(self) -> float:
+        """The highest dev score so far; -1 before the first validation."""
+        return self.ranked[0].score if self.ranked else -1.0
 
     @property
     def best_update(self) -> int:
@@ -94,13 +95,13 @@ class Progress:
         self.position = position
         self.tokens += tokens
 
-    def judge(self, bleu: float, loss: float, *, scheduled: bool, keep: int = 1) -> bool:
+    def judge(self, score: float, loss: float, *, scheduled: bool, keep: int = 1) -> bool:
         """Take in a validation; True if it is the best so far. The `keep` best scheduled ones are remembered.
 
         Only scheduled validations try patience, make history and are compared with later ones: one that comes because training
         stops would not have been, had it gone on.
         """
-        found = Best(self.updates, bleu, loss)
+        found = Best(self.updates, score, loss)
         self.validated = self.updates
         if not scheduled:
             self.unscheduled = found
@@ -126,7 +127,7 @@ class Progress:
         if settings.max_epochs is not None and self.position.epoch >= settings.max_epochs:
             return f"train.max_epochs={settings.max_epochs}"
         if settings.patience is not None and self.bad_validations >= settings.patience:
-            return f"no better dev BLEU in {self.bad_validations} validations (train.patience={settings.patience})"
+            return f"no better dev score in {self.bad_validations} validations (train.patience={settings.patience})"
         return None
 
 
@@ -136,4 +137,8 @@ def is_scheduled(settings: TrainSettings, update: int) -> bool:
 
 
 def _ranked(validations: list[Best]) -> list[Best]:
-    return sorted(validations, key=lambda one: (-one.bleu, one.loss, one.update))
+    return sorted(validations, key=lambda one: (-one.score, one.loss, one.update))
+
+
+def _best(saved: dict[str, Any]) -> Best:
+    return Best(**{_RENAMED.get(key, key): value for key, value in saved.items()})

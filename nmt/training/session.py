@@ -18,6 +18,7 @@ from nmt.data.words import AlignedPair
 from nmt.machine import changes, environment
 from nmt.models.seq2seq import Seq2Seq
 from nmt.run import Config, Run
+from nmt.tokenisation import SHOWN, tokenisation_of
 from nmt.training import distributed
 from nmt.training.averages import Averages
 from nmt.training.checkpoint import Checkpoint
@@ -170,6 +171,7 @@ class Validator:
         self._prepared = prepared
         self._trainer = trainer
         self._model = model
+        self._tokenisation = tokenisation_of(run.config)
         self._batches = dev_batches(prepared.dev, int(trainer.settings.tokens_per_batch))
         # Searches take as many steps as they need in each process, so they cannot wait for parts of a model that others hold
         self._split = trainer.settings.parallel == "fsdp"
@@ -206,6 +208,7 @@ class Validator:
             loss,
             aligned=prepared.aligned,
             rule=rule_of(self._run.config, searched),
+            tokenisation=self._tokenisation,
         )
 
 
@@ -222,14 +225,15 @@ def _judge(
     """Count a validation and report it. Where there are averages, theirs is the one that counts."""
     found, figures, beside = raw, raw.figures("valid/"), ""
     if ema is not None:
-        found, figures, beside = ema, figures | ema.figures("valid/ema_"), f"  (of raw weights {raw.bleu:.2f})"
+        found, figures, beside = ema, figures | ema.figures("valid/ema_"), f"  (of raw weights {raw.score:.2f})"
     figures = figures | found.looks
-    best = progress.judge(found.bleu, found.loss, scheduled=scheduled, keep=keep)
+    best = progress.judge(found.score, found.loss, scheduled=scheduled, keep=keep)
     shown = samples(prepared.sources, prepared.references, found.hypotheses)
-    monitor.validation(progress.updates, figures, shown, found.pictures)
+    monitor.validation(progress.updates, figures, shown, found.pictures, found.signatures)
+    first, second = (f"{SHOWN[name]} {value.score:.2f}" for name, value in found.scores.items())
     log.info(
         f"update {progress.updates:,}  epoch {progress.epoch}  dev loss {found.loss:.3f}  perplexity {found.perplexity:.2f}  "
-        f"BLEU {found.bleu:.2f}{beside}  chrF {found.chrf:.2f}{'  best' if best else ''}"
+        f"{first}{beside}  {second}{'  best' if best else ''}"
     )
 
 

@@ -22,6 +22,7 @@ from nmt.explain.entropy import entropies
 from nmt.explain.maps import Pair, read
 from nmt.explain.plots import heat_map
 from nmt.explain.record import cross_attention_map
+from nmt.tokenisation import Tokenisation
 from nmt.training import distributed
 from nmt.training.precision import autocast
 from nmt.vocabulary import EOS
@@ -44,7 +45,10 @@ ALIGNED = 200
 
 @dataclass(frozen=True)
 class Validation:
-    """What one validation found: dev loss, scores, translations, and pictures and figures of attention, by name."""
+    """What one validation found: dev loss, scores, translations, and pictures and figures of attention, by name.
+
+    The first of the scores is that of the leading metric.
+    """
 
     loss: float
     scores: dict[str, Score]
@@ -53,14 +57,14 @@ class Validation:
     looks: dict[str, float]
 
     @property
-    def bleu(self) -> float:
+    def score(self) -> float:
         """By which the best validation is chosen."""
-        return self.scores["bleu"].score
+        return next(iter(self.scores.values())).score
 
     @property
-    def chrf(self) -> float:
-        """What is reported beside it."""
-        return self.scores["chrf"].score
+    def signatures(self) -> dict[str, str]:
+        """Everything that decides the scores."""
+        return {name: found.signature for name, found in self.scores.items()}
 
     @property
     def perplexity(self) -> float:
@@ -81,6 +85,7 @@ def validate(
     *,
     aligned: Sequence[AlignedPair] = (),
     rule: AlignmentRule | None = None,
+    tokenisation: Tokenisation | None = None,
 ) -> Validation:
     """Translate and score the dev split, and draw what the model looked at in its first sentences.
 
@@ -91,6 +96,7 @@ def validate(
         loss: of the split.
         aligned: pairs with gold links, of which the alignment error rate is measured.
         rule: how links are read off attention; None: the usual one.
+        tokenisation: of BLEU, and by it the leading metric; None is 13a.
     """
     translations = distributed.shared_out(translator.search, sources)
     hypotheses = [translation.text for translation in translations]
@@ -104,7 +110,8 @@ def validate(
     if aligned and translator.model.cross_attention():
         found = Aligner(translator).align([pair.src for pair in aligned], [pair.tgt for pair in aligned], rule)
         looks["valid/alignment_error_rate"] = score_alignment(found, [pair.gold for pair in aligned], samples=1).error_rate
-    return Validation(loss, score(hypotheses, references), hypotheses, pictures, looks)
+    words = tokenisation or Tokenisation()
+    return Validation(loss, score(hypotheses, references, words.ordered(), words), hypotheses, pictures, looks)
 
 
 def attention_entropies(translator: Translator, sources: Sequence[str], references: Sequence[str]) -> dict[str, float]:

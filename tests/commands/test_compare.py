@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 from sacrebleu.metrics.bleu import BLEU
 
 from nmt.cli import main
@@ -216,3 +217,55 @@ def test_nothing_is_translated_while_others_cannot_be_compared(unevaluated: Run,
     evaluation("c", OTHER[:3], references=REFERENCES[:3])
     assert "their references differ" in error_of(capfd, "new", "a", "c")
     assert not (unevaluated.directory / "evaluation").exists()
+
+
+def trained(run: str, *keys: str) -> None:
+    """The config of a training, beside the evaluation that a run has."""
+    config = compose("train", ["data=text", "data.src=de", "data.train=t", *keys])
+    (Path(run) / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)), encoding="utf-8")
+
+
+def test_runs_are_compared_by_the_words_of_their_language(capfd: pytest.CaptureFixture[str]) -> None:
+    for run, lines in (("a", ["我喜欢狗。", "他走了很远。"] * 2), ("b", ["我喜欢大狗。", "他走了很远。"] * 2)):
+        trained(run, "data.tgt=zho_Hans")
+        evaluation(run, lines, references=["我喜欢大狗。", "他走了很远。"] * 2)
+    assert main(["compare", "a", "b", *QUICK]) == 0
+    assert "|tok:zh|" in capfd.readouterr().out
+    data = json.loads(Path("comparisons/a+b/test/compare.json").read_text(encoding="utf-8"))
+    assert data["metrics"]["bleu"]["systems"]["b"]["score"] == pytest.approx(100)
+
+
+def test_runs_that_were_scored_by_other_words_are_refused_unless_the_words_are_chosen(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    trained("a", "data.tgt=en")
+    trained("b", "data.tgt=en", "tokenize=char")
+    line = error_of(capfd, "a", "b", *QUICK)
+    assert "it has scored a with tok:13a, b with tok:char: set tokenize=" in line
+    assert main(["compare", "a", "b", "metrics=[chrf]", "output=x", *QUICK]) == 0
+    assert main(["compare", "a", "b", "tokenize=intl", "output=x", *QUICK]) == 0
+    assert "|tok:intl|" in capfd.readouterr().out
+
+
+def test_another_bleu_than_an_evaluation_has_left_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    write(Path("b/evaluation/test/scores.json"), ['{"bleu": {"score": 1.0, "signature": "nrefs:1|tok:char|version:2"}}'])
+    assert main(["compare", "a", "b", *QUICK]) == 0
+    assert "b/evaluation/test was scored otherwise (nrefs:1|tok:char|version:2); here every BLEU is of tok:13a" in (
+        capfd.readouterr().err
+    )
+
+
+def test_files_of_a_script_without_spaces_ask_for_a_tokenizer_and_thai_runs_are_led_by_chrf(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    write(Path("x"), ["我喜欢狗。"] * 4)
+    write(Path("y"), ["我喜欢猫。"] * 4)
+    assert main(["compare", "x", "y", "reference=x", *QUICK]) == 0
+    assert "set tokenize=zh, ja-mecab, char or flores200" in capfd.readouterr().err
+    assert main(["compare", "x", "y", "reference=x", "tokenize=zh", *QUICK]) == 0
+    assert "set tokenize=" not in capfd.readouterr().err
+    for run in ("a", "b"):
+        trained(run, "data.tgt=th")
+    assert main(["compare", "a", "b", *QUICK]) == 0
+    assert "no tokenizer for th" in capfd.readouterr().err
+    assert list(json.loads(Path("comparisons/a+b/test/compare.json").read_text())["metrics"]) == ["chrf", "bleu"]

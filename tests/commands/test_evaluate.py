@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from sacrebleu.tokenizers import tokenizer_ja_mecab
 
 from nmt.cli import main
 from nmt.commands.evaluate import evaluate_split
@@ -18,6 +19,7 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.decoding.loading import load_translator
 from nmt.evaluation.metrics import METRICS, score
 from nmt.run import Run
+from nmt.tokenisation import Tokenisation
 from nmt.training.checkpoint import MODEL, Contents
 from nmt.training.loss import TrainedModel
 from nmt.training.state import whole_weights
@@ -100,11 +102,11 @@ def test_validation_gives_the_translations_the_scores_and_the_loss_of_evaluate(r
     loss = dev_loss(TrainedModel(translator.model, smoothing=0.1), batches, "fp32", torch.device("cpu"))
     valid = validate(translator, sources, references, loss)
     assert lines_of(run.directory / "evaluation" / "dev" / "hypotheses.txt") == valid.hypotheses
-    assert scores["bleu"]["score"] == valid.bleu
-    assert scores["chrf"]["score"] == valid.chrf
+    assert scores["bleu"]["score"] == valid.score
+    assert scores["chrf"]["score"] == valid.scores["chrf"].score
     assert scores["loss"]["per_token"] == pytest.approx(loss, rel=1e-5)
     assert scores["loss"]["words"] == sum(len(line.split()) + 1 for line in references)
-    assert evaluate_split(run, corpus, "dev", translator) == valid.scores
+    assert evaluate_split(run, corpus, "dev", translator, Tokenisation()) == valid.scores
 
 
 def test_files_with_several_references(run: Run, evaluate: Callable[..., Any], pairs: list[Pair], tmp_path: Path) -> None:
@@ -199,3 +201,50 @@ def test_what_cannot_be_evaluated_is_named_and_nothing_is_written(
     assert output.err.count("\n") == 1, output.err
     assert re.search(pattern, output.err), output.err
     assert set(run.directory.rglob("*")) | set(tmp_path.iterdir()) == before
+
+
+def test_files_are_scored_by_the_words_of_the_target_language(run: Run, evaluate: Callable[..., Any], tmp_path: Path) -> None:
+    write(tmp_path / "a.de", ["der Hund", "die Katze"])
+    write(tmp_path / "a.zh", ["我喜欢狗。", "他看见一只猫。"])
+    files = [f"input={tmp_path / 'a.de'}", f"reference={tmp_path / 'a.zh'}", f"output={tmp_path / 'out'}"]
+    for keys, words in (
+        (["data.tgt=zh-Hans"], "zh"),
+        (["data.tgt=ZH_tw"], "zh"),
+        (["data.tgt=zh", "tokenize=char"], "char"),
+        (["data.tgt=zh-Latn-pinyin"], "13a"),
+    ):
+        _, stderr, scores = evaluate(*files, *keys, folder=tmp_path / "out")
+        assert f"|tok:{words}|" in scores["bleu"]["signature"]
+        assert ("set tokenize=" in stderr) == (words == "13a")
+        by_hand = score(
+            [*lines_of(tmp_path / "out" / "hypotheses.txt")], [*lines_of(tmp_path / "a.zh")], ["bleu"], Tokenisation(words)
+        )
+        assert scores["by_length"][0]["bleu"] == by_hand["bleu"].score == scores["bleu"]["score"]
+
+
+def test_chrf_leads_in_a_language_that_nothing_cuts(run: Run, evaluate: Callable[..., Any], tmp_path: Path) -> None:
+    write(tmp_path / "a.de", ["der Hund"])
+    write(tmp_path / "a.th", ["ผมชอบหมา"])
+    files = [f"input={tmp_path / 'a.de'}", f"reference={tmp_path / 'a.th'}", f"output={tmp_path / 'out'}"]
+    stdout, stderr, scores = evaluate(*files, "data.tgt=tha_Thai", folder=tmp_path / "out")
+    assert stderr.count("sacreBLEU has no tokenizer for tha_Thai, which has no spaces") == 1
+    assert stdout.startswith("chrF2 = ")
+    assert list(scores)[:2] == ["chrf", "bleu"]
+    assert scores["by_frequency"] is None
+    stdout, stderr, scores = evaluate(*files, "data.tgt=tha_Thai", "tokenize=char", folder=tmp_path / "out")
+    assert "no tokenizer" not in stderr
+    assert stdout.startswith("BLEU = ")
+
+
+def test_a_missing_package_ends_an_evaluation_before_it_begins_and_matters_to_nothing_else(
+    run: Run, text: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizer_ja_mecab, "MeCab", None)
+    files = ["input=three", "reference=three", "data.tgt=ja", "output=out"]
+    assert main(["evaluate", str(run.directory), *files]) == 2
+    line = capfd.readouterr().err
+    assert "pip install 'sacrebleu[ja]'" in line
+    assert line.count("\n") == 1
+    assert not Path("out").exists()
+    assert main(["evaluate", str(run.directory), *files, "tokenize=char"]) == 0
+    assert main(["evaluate", str(run.directory), *files, "metrics=chrf", "breakdown=false"]) == 0

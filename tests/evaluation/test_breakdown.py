@@ -6,6 +6,7 @@ import pytest
 
 from nmt.evaluation.breakdown import by_frequency, by_length, length_ranges, occurrences
 from nmt.evaluation.metrics import score
+from nmt.tokenisation import Tokenisation
 
 
 def test_sentences_go_into_ranges_by_the_words_of_their_source() -> None:
@@ -42,3 +43,11 @@ def test_a_word_is_right_as_often_as_its_reference_has_it() -> None:
     assert the.f1 == pytest.approx(2 * 50 * 100 / 150)
     assert (ranges["0"].precision, ranges["0"].recall, ranges["0"].f1) == (None, 0, 0)
     assert ranges["2–4"].f1 is None
+
+
+def test_words_of_the_target_are_those_of_its_tokenizer() -> None:
+    cut = Tokenisation(language="zh").cut
+    training = occurrences(["我喜欢狗。", "我喜欢猫。"], ["我喜欢狗。"], cut)
+    assert training == Counter({"我": 2, "喜": 2, "欢": 2, "。": 2, "狗": 1})
+    ranges = {one.occurrences: one for one in by_frequency(["我喜欢狗。"], ["我喜欢狗。"], training, cut)}
+    assert (ranges["1"].right, ranges["2–4"].right, ranges["0"].right) == (1, 4, 0)

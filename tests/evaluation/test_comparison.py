@@ -3,6 +3,7 @@
 import csv
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -97,3 +98,11 @@ def test_the_picture_has_every_run_and_every_label() -> None:
     assert [[30.0, 0.0], [31.0, 0.0], [34.0, 0.0]] in dots
     assert [[30.0, 1.0], [31.0, 1.0]] in dots
     assert "test BLEU" in axes.get_xlabel()
+
+
+def test_the_picture_shows_chrf_where_it_leads() -> None:
+    rows = [replace(row("a", runs=2), leading="chrf"), row("b", runs=2)]
+    (axes,) = as_picture(rows).axes
+    assert "test chrF" in axes.get_xlabel()
+    (axes,) = as_picture([replace(one, test_bleu=None, test_chrf=None) for one in rows]).axes
+    assert "dev bleu or chrf" in axes.get_xlabel().lower()

@@ -9,8 +9,9 @@ import pytest
 import sacrebleu
 
 from nmt.errors import UserError
-from nmt.evaluation.metrics import METRICS, Tokenisation, check_metrics, score
+from nmt.evaluation.metrics import METRICS, check_metrics, score
 from nmt.evaluation.report import write_evaluation
+from nmt.tokenisation import Tokenisation
 
 HYPOTHESES = ["The dog sleeps under the table.", "A child reads", "Nobody knows\u2028why."]
 REFERENCES = ["The dog is sleeping under the table.", "A child reads a book.", "Nobody knows why."]

@@ -52,3 +52,15 @@ def test_the_bars_are_the_figures(frequencies: "list[FrequencyRange] | str", hei
     *parts, rates = [[bar.get_height() for bar in axes.patches] for axes in figure.axes]
     assert parts == heights
     assert rates == [12.5, 3.25, 0.0, 0.5, 0.25, 0.0]
+
+
+def test_the_leading_score_comes_first_and_is_drawn() -> None:
+    breakdown = Breakdown(LENGTHS, "it is gone", RATES, leading="chrf")
+    text = shown(breakdown)
+    assert text.index("chrF") < text.index("BLEU")
+    assert ["1–10", "400", "51.20", "33.46"] in [
+        [cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if line.startswith("│")
+    ]
+    lengths = picture(breakdown).axes[0]
+    assert [bar.get_height() for bar in lengths.patches] == [51.2, 30.0]
+    assert lengths.get_title() == "chrF by length"

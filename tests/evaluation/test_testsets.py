@@ -16,8 +16,9 @@ from sacrebleu.dataset import DATASETS
 from sacrebleu.dataset.fake_sgml import FakeSGMLDataset
 
 from nmt.errors import UserError
-from nmt.evaluation.metrics import Tokenisation, score
+from nmt.evaluation.metrics import score
 from nmt.evaluation.testsets import from_test_set
+from nmt.tokenisation import Tokenisation
 
 SOURCES = ["Der Hund schläft.", "Zeile\u2028eins\u0085zwei", "", "Die Katze"]
 REFERENCES = ["The dog sleeps.", "A line.", "Nothing", "The cat"]

@@ -232,3 +232,14 @@ def test_memory_grows_with_what_is_held() -> None:
     assert after["memory/host"] - before["memory/host"] > 50
     assert after["memory/host_peak"] >= after["memory/host"]
     del held
+
+
+def test_a_validation_leaves_the_signatures_of_its_scores_in_its_line(
+    monitor_of: Callable[..., RunMonitor], tmp_path: Path
+) -> None:
+    signed = {"bleu": "nrefs:1|tok:zh", "chrf": "nrefs:1"}
+    with monitor_of() as monitor, monitor.paused():
+        monitor.validation(5, {"valid/bleu": 12.5}, [], {}, signed)
+    (line,) = lines(tmp_path, "valid")
+    assert (line["valid/bleu"], line["signatures"]) == (12.5, signed)
+    assert "signatures" not in board(tmp_path).Tags()["scalars"]

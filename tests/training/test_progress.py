@@ -56,7 +56,7 @@ def test_a_best_validation_that_only_the_end_brought_is_remembered_and_leaves_pa
     progress.judge(10.0, 1.0, scheduled=True)
     progress.judge(9.0, 1.0, scheduled=True)
     assert progress.judge(11.0, 1.0, scheduled=False)
-    assert (progress.best_bleu, progress.bad_validations, progress.history) == (11.0, 1, [1.0, 1.0])
+    assert (progress.best_score, progress.bad_validations, progress.history) == (11.0, 1, [1.0, 1.0])
 
 
 def test_training_that_goes_on_forgets_the_validation_that_only_its_end_brought() -> None:
@@ -71,7 +71,7 @@ def test_training_that_goes_on_forgets_the_validation_that_only_its_end_brought(
     state = in_two_parts.as_state()
     assert state["best_updates"] == [7, 3]
     in_two_parts = Progress.from_state(state)
-    assert in_two_parts.best_bleu == 12.0
+    assert in_two_parts.best_score == 12.0
     in_two_parts.advance(Position(0, 8), 5)
     at_once.updates = 7
     at_once.advance(Position(0, 8), 5)
@@ -103,3 +103,13 @@ def test_progress_survives_its_state() -> None:
     progress = Progress(updates=7, position=Position(2, 3), tokens=99, seconds=1.5, best=[Best(5, 12.25, 1.5)], history=[1.5])
     progress.unscheduled = Best(7, 11.5, 1.25)
     assert Progress.from_state(progress.as_state()) == progress
+
+
+def test_the_state_of_an_older_nmt_is_read_which_called_the_score_bleu() -> None:
+    progress = Progress()
+    progress.judge(10.0, 1.0, scheduled=True)
+    old = progress.as_state() | {"best": [{"update": 0, "bleu": 10.0, "loss": 1.0}]}
+    assert Progress.from_state(old) == progress
+    assert progress.as_state()["best"] == [{"update": 0, "score": 10.0, "loss": 1.0}]
+    with pytest.raises(UserError, match=r"state\.json"):
+        Progress.from_state(old | {"best": [{"update": 0, "ter": 10.0, "loss": 1.0}]})
