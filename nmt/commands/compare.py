@@ -17,11 +17,15 @@ from nmt.evaluation.page import as_page
 from nmt.evaluation.side_by_side import show
 from nmt.evaluation.significance import TESTS, check_seed, compare
 from nmt.evaluation.systems import SharedTexts, System, Text, is_evaluated, shared_texts
+from nmt.files import write_text
 from nmt.machine import choose_device, use_threads
+from nmt.published import Published
 from nmt.run import Config, Run
 from nmt.sweep.slugs import shortened
 
 log = logging.getLogger("nmt")
+
+FILES = ("compare.json", "compare.html")
 
 
 def main(config: Config) -> None:
@@ -32,7 +36,8 @@ def main(config: Config) -> None:
     metrics = {name: make_metric(name, tokenisation) for name in check_metrics(_listed(config["metrics"]))}
     samples = _samples(config)
     paths = _paths(config)
-    output = _output(paths, config)
+    place = Published(_output(paths, config), "comparison")
+    place.check(FILES)
     references = [Text.read(Path(file)) for file in _listed(config["reference"])]
     sources = None if config["input"] is None else Text.read(Path(config["input"]))
     systems, texts = _systems(paths, config, sources, references)
@@ -42,10 +47,10 @@ def main(config: Config) -> None:
     comparisons = compare(hypotheses, texts.references, metrics, samples)
     files = {system.name: str(system.hypotheses.file) for system in systems}
     findings = Findings(files, len(texts.references[0]), comparisons, samples, _examples(hypotheses, texts, config["examples"]))
-    _write(output, findings)
+    _write(place, findings)
     console = Output(highlight=False)
     show(findings, console if console.is_terminal else Output(highlight=False, width=1000))  # a file has lines of any length
-    log.info(f"the same as a page: {output / 'compare.html'}; as data: {output / 'compare.json'}")
+    log.info(f"the same as a page: {place.folder / 'compare.html'}; as data: {place.folder / 'compare.json'}")
 
 
 def _listed(value: object) -> list[str]:
@@ -144,8 +149,8 @@ def _examples(hypotheses: dict[str, list[str]], texts: SharedTexts, count: int) 
     return {system: largest_differences(baseline, lines, texts.references, texts.sources, count) for system, lines in others}
 
 
-def _write(output: Path, findings: Findings) -> None:
-    output.mkdir(parents=True, exist_ok=True)
+def _write(place: Published, findings: Findings) -> None:
     content = json.dumps(findings.as_json(), indent=2, ensure_ascii=False)
-    (output / "compare.json").write_text(content + "\n", encoding="utf-8")
-    (output / "compare.html").write_text(as_page(findings), encoding="utf-8")
+    with place.writing() as folder:
+        for name, text in zip(FILES, (content + "\n", as_page(findings)), strict=True):
+            write_text(folder / name, text)

@@ -2,10 +2,11 @@
 
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
+
+from nmt.files import scratch_folder
 
 Contents = TypeVar("Contents")
 log = logging.getLogger("nmt")
@@ -26,14 +27,11 @@ def cached(cache: Path, name: str, write: Callable[[Path], None], read: Callable
             shutil.rmtree(folder)
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache))
-        try:
+        with scratch_folder(folder) as scratch:
             write(scratch)
             try:
                 scratch.rename(folder)
             except OSError:
                 if not folder.exists():  # another process was faster: its folder holds the same
                     raise
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
     return read(folder)
