@@ -134,6 +134,11 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{name}-{secrets.token_hex(8)}.part")
 
 
+def resolved(path: Path) -> Path:
+    """What a path stands for when links are followed; one that leads in a circle stands for itself."""
+    return Path(os.path.realpath(path))
+
+
 def is_scratch(name: str) -> bool:
     """Whether a name is one that `beside` gives."""
     return re.fullmatch(r"\..*-[0-9a-f]{16}\.part", name, re.DOTALL) is not None

@@ -23,6 +23,7 @@ from nmt.files import (
     is_regular,
     is_scratch,
     naming_as,
+    resolved,
     without_following,
     written_whole,
 )
@@ -93,7 +94,7 @@ class Published:
             folder = folder_inside(self._within, *above) / name
             check_inside(self._within, *self._parts(), folder=True)
         else:
-            folder = self.folder.resolve()
+            folder = resolved(self.folder)
             folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = _scratch_for(folder)
         with naming_as(self.folder, scratch):

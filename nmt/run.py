@@ -18,7 +18,7 @@ from nmt.components import build_model
 from nmt.config import DecodeSettings, TokenizerSettings, TrainConfig, free_keys
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
-from nmt.files import check_inside, flush, inside, scratch_folder, write_text, written_whole
+from nmt.files import check_inside, flush, inside, resolved, scratch_folder, write_text, written_whole
 from nmt.lock import held
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
 from nmt.training.checkpoint import Checkpoint
@@ -48,7 +48,7 @@ class Run:
         Raises:
             UserError: if another process has made it by now.
         """
-        target = directory.resolve()  # a link stays one
+        target = resolved(directory)  # a link stays one
         target.parent.mkdir(parents=True, exist_ok=True)
         with scratch_folder(target) as scratch:
             (scratch / "tokenizer").mkdir()

@@ -10,7 +10,7 @@ from typing import IO, BinaryIO
 
 from nmt.data.files import BYTE_ORDER_MARK, read_lines
 from nmt.errors import UserError, naming
-from nmt.files import written_whole
+from nmt.files import resolved, written_whole
 
 LINES = 2048
 """Most lines that are in memory, and sorted by length, together."""
@@ -85,7 +85,7 @@ def output_to(path: str | None) -> Iterator[IO[bytes]]:
         with naming(Path(path)), file.open("wb") as output:
             yield output
         return
-    file = file.resolve()  # a link stays one
+    file = resolved(file)  # a link stays one
     if not file.parent.is_dir():
         raise UserError(f"output={path}: there is no folder {file.parent}; make it first")
     with written_whole(file, mode="wb") as output:
