@@ -4,11 +4,14 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from nmt.errors import naming
+from nmt.files import open_inside
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 log = logging.getLogger("nmt")
@@ -24,6 +27,11 @@ class Output(Console):
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As rich's; an error of the system names standard output."""
+        with naming(Path("standard output")):
+            super().print(*objects, **how)
+
 
 class _ToConsole(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
@@ -32,6 +40,11 @@ class _ToConsole(logging.Handler):
 
 
 class _ToFile(logging.FileHandler):
+    def _open(self) -> TextIOWrapper:
+        path = Path(self.baseFilename)
+        file: TextIOWrapper = open_inside(path.parent, path.name, mode="a")  # type: ignore[assignment]  # which is how it is made
+        return file
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         with naming(Path(self.baseFilename)):
             raise  # what cannot be written, such as on a full disk, ends the command

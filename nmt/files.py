@@ -1,22 +1,17 @@
-"""Files and folders of ours: nothing is written outside of them, a file appears whole or not at all, and only what is known
-to be ours is replaced."""
+"""Files and folders of ours: nothing is written outside of them, and a file appears whole or not at all."""
 
-import errno
-import json
 import os
+import re
+import secrets
 import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
+from pathlib import Path, PurePath
 from typing import IO, Any
 
 from nmt.errors import UserError, naming
-
-LIST = ".nmt-files.json"
-"""In a folder of results: the names of the files that nmt has written there, with their sizes and times of change."""
 
 ABANDONED = 24 * 3600
 """Seconds after which nobody works on a scratch folder any more."""
@@ -34,13 +29,9 @@ def inside(root: Path, *names: str) -> Path:
     Raises:
         UserError: if a folder on the way is a link, or the file is there but is not a regular one.
     """
-    path = root
-    for name in names[:-1]:
-        path = folder_inside(path, name)
-    path = path / names[-1]
-    found = _status(path)
-    if found is not None and not stat.S_ISREG(found.st_mode):
-        raise UserError(f"{path} is {_kind(found)}, but nmt writes a file there: remove it")
+    *folders, name = _parts(names)
+    path = folder_inside(root, *folders) / name
+    _refuse_other(path)
     return path
 
 
@@ -51,47 +42,70 @@ def folder_inside(root: Path, *names: str) -> Path:
         UserError: if it, or a folder on the way, is a link or no folder.
     """
     path = root
-    for name in names:
+    for name in _parts(names):
         path = path / name
-        found = _status(path)
-        if found is None:
+        if _status(path) is None:
             with naming(path):
                 path.mkdir(parents=True, exist_ok=True)
-        elif not stat.S_ISDIR(found.st_mode):
-            raise UserError(f"{path} is {_kind(found)}, but nmt writes into a folder there and nowhere else: remove it")
+        _refuse_other(path, folder=True)
     return path
+
+
+def check_inside(root: Path, *names: str, folder: bool = False) -> None:
+    """Raise what `inside`, or for a folder `folder_inside`, would; make nothing."""
+    parts = _parts(names)
+    path = root
+    for number, name in enumerate(parts, start=1):
+        path = path / name
+        if _status(path) is None:
+            return
+        _refuse_other(path, folder=folder or number < len(parts))
 
 
 def open_inside(root: Path, *names: str, mode: str) -> IO[Any]:
     """Open a file in a folder of ours for writing: `w`, `a`, `a+` or `x`, with `b` for bytes; text is UTF-8.
 
+    A file that has several names, perhaps elsewhere, becomes one of its own before.
+
     Raises:
         UserError: as `inside`.
     """
     path = inside(root, *names)
-    if "a" in mode and (found := _status(path)) is not None and found.st_nlink > 1:
-        _unshare(path)
+    if (found := _status(path)) is not None and found.st_nlink > 1 and "x" not in mode:
+        _unshare(path, keep="a" in mode)
     encoding = None if "b" in mode else "utf-8"
     with naming(path):
-        return open(path, mode, encoding=encoding, opener=_without_following)
+        return open(path, mode, encoding=encoding, opener=without_following)
+
+
+def without_following(path: str, flags: int) -> int:
+    """An opener for `open` that refuses a link and does not wait for the other end of a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
 @contextmanager
 def written_whole(path: Path, *, mode: str = "w") -> Iterator[IO[Any]]:
     """A file that appears under its name when all of it is written and flushed to disk; until then, what had its name stays.
 
-    It is written beside, under a name that no other process has. A link at its place is replaced, not followed.
+    It is written beside, under a name that no other process has. A file that it replaces leaves it its permissions. A link at
+    its place is replaced, not followed.
 
     Args:
         path: of the file, in a folder that exists.
         mode: `w` for UTF-8 text, `wb` for bytes.
+
+    Raises:
+        UserError: if a folder, a pipe or a device is there.
     """
-    with naming(path):
-        number, name = tempfile.mkstemp(prefix=f".{path.name[:100]}-", dir=path.parent)
-        scratch = Path(name)
+    found = _status(path)
+    if found is not None and not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
+        _refuse_other(path)
+    scratch = beside(path)
+    with naming_as(path, scratch):
         try:
-            with os.fdopen(number, mode, encoding=None if "b" in mode else "utf-8") as file:
-                os.fchmod(number, _mode_of(path))
+            with scratch.open(mode.replace("w", "x"), encoding=None if "b" in mode else "utf-8") as file:
+                if found is not None and stat.S_ISREG(found.st_mode) and _mode(file.fileno()) != stat.S_IMODE(found.st_mode):
+                    os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode))
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -100,57 +114,50 @@ def written_whole(path: Path, *, mode: str = "w") -> Iterator[IO[Any]]:
             scratch.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file into a folder that is ours alone, such as one that is not published yet."""
+    with naming(path):
+        path.write_text(text, encoding="utf-8")
+
+
 @contextmanager
-def published(folder: Path, *, trusted: bool = False) -> Iterator[Path]:
-    """An empty folder whose files, when all of them are written, take the place of those of an earlier call in `folder`.
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """An empty folder beside a path, under a name that no other process has; what is left of it goes at the end."""
+    scratch = beside(path)
+    with naming_as(path, scratch):
+        scratch.mkdir()
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
-    Where `folder` holds nothing else, it is replaced as a whole; else its files are, one by one, and what is not ours stays.
-    If something goes wrong before, `folder` stays as it was.
 
-    Args:
-        folder: is made where it is not there.
-        trusted: whether whatever has the name of a file of ours is ours, as in a run, which nobody else writes into.
+def beside(path: Path) -> Path:
+    """A hidden path beside a path, which no other process has, and whose name is short enough for any file system."""
+    name = os.fsencode(path.name)[:100].decode(errors="ignore")
+    return path.with_name(f".{name}-{secrets.token_hex(8)}.part")
 
-    Raises:
-        UserError: if a file there has the name of a new one, and no earlier call is known to have written it as it is now.
-    """
-    folder = folder.resolve()
-    with naming(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _recover(folder)
-        scratch = scratch_folder(folder.parent, f".{folder.name[:100]}-")
+
+def resolved(path: Path) -> Path:
+    """What a path stands for when links are followed; one that leads in a circle stands for itself."""
+    return Path(os.path.realpath(path))
+
+
+def is_scratch(name: str) -> bool:
+    """Whether a name is one that `beside` gives."""
+    return re.fullmatch(r"\..*-[0-9a-f]{16}\.part", name, re.DOTALL) is not None
+
+
+@contextmanager
+def naming_as(path: Path, scratch: Path) -> Iterator[None]:
+    """Let an error of the system that is about a scratch name, or names nothing, name what it was to become."""
     try:
-        yield scratch
-        new = sorted(path.name for path in scratch.iterdir())
-        there = {path.name for path in folder.iterdir()} - {LIST} if folder.is_dir() else set()
-        ours = there if trusted else known_files(folder)
-        if foreign := sorted((there & set(new)) - ours):
-            raise UserError(
-                f"{folder / foreign[0]} is there, and nmt is not known to have written it as it is: move it, or choose another "
-                "folder with output=FOLDER"
-            )
-        if not there - ours:
-            _list_files(scratch, new)
-            flush(scratch)
-            _swap(scratch, folder)
-            return
-        _list_files(folder, sorted({*new, *ours}), of=scratch)  # first, so that a call that is killed can be made again
-        for name in sorted(ours - set(new)):
-            (folder / name).unlink(missing_ok=True)
-        for name in new:
-            (scratch / name).replace(folder / name)
-        _list_files(folder, new)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def known_files(folder: Path) -> set[str]:
-    """The names of the files in a folder that `published` has written and nobody has changed since."""
-    try:
-        listed = json.loads((folder / LIST).read_text(encoding="utf-8"))
-        return {name for name, written in listed.items() if _stamp(folder / name) in written}
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
-        return set()
+        yield
+    except OSError as error:
+        name = str(error.filename or scratch)
+        if name == str(scratch) or name.startswith(f"{scratch}{os.sep}"):
+            error.filename, error.filename2 = f"{path}{name.removeprefix(str(scratch))}", None
+        raise
 
 
 def regular_file(path: Path) -> Path:
@@ -166,6 +173,12 @@ def regular_file(path: Path) -> Path:
     return path
 
 
+def is_regular(path: Path) -> bool:
+    """Whether a regular file is there, and no link."""
+    found = _status(path)
+    return found is not None and stat.S_ISREG(found.st_mode)
+
+
 def flush(folder: Path) -> None:
     """Have the disk hold a folder and everything below it."""
     for path in (*folder.rglob("*"), folder):
@@ -177,11 +190,13 @@ def flush(folder: Path) -> None:
                 os.close(number)
 
 
-def scratch_folder(parent: Path, prefix: str) -> Path:
-    """A new folder under a name that no other process has, with the permissions of any new folder."""
-    scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    scratch.chmod(0o777 & ~_umask())
-    return scratch
+def flush_folder(folder: Path) -> None:
+    """Have the disk hold the names in a folder."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def is_abandoned(scratch: Path) -> bool:
@@ -198,12 +213,30 @@ def removed(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _parts(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of all folders on the way; none of them leads upwards."""
+    parts = PurePath(*names).parts
+    if ".." in parts or PurePath(*names).is_absolute():
+        raise UserError(f"{PurePath(*names)} leads out of the folder in which nmt writes")
+    return parts
+
+
 def _status(path: Path) -> os.stat_result | None:
     """What is there, a link not followed; None where there is nothing."""
     try:
         return path.lstat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _refuse_other(path: Path, *, folder: bool = False) -> None:
+    """Raise `UserError` if what is there is no regular file, or no folder where one is wanted."""
+    if (found := _status(path)) is None:
+        return
+    if folder and not stat.S_ISDIR(found.st_mode):
+        raise UserError(f"{path} is {_kind(found)}, but nmt writes into a folder there and nowhere else: remove it")
+    if not folder and not stat.S_ISREG(found.st_mode):
+        raise UserError(f"{path} is {_kind(found)}, but nmt writes a file there: remove it")
 
 
 def _kind(found: os.stat_result) -> str:
@@ -212,74 +245,12 @@ def _kind(found: os.stat_result) -> str:
     return "a folder" if stat.S_ISDIR(found.st_mode) else "a file" if stat.S_ISREG(found.st_mode) else "a pipe or a device"
 
 
-def _without_following(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+def _mode(number: int) -> int:
+    return stat.S_IMODE(os.fstat(number).st_mode)
 
 
-def _unshare(path: Path) -> None:
-    """Let a file that has several names, perhaps elsewhere, be a copy of its own."""
+def _unshare(path: Path, *, keep: bool) -> None:
+    """Let a file that has several names be one of its own, with what it holds or empty."""
     with path.open("rb") as shared, written_whole(path, mode="wb") as own:
-        shutil.copyfileobj(shared, own)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-def _mode_of(path: Path) -> int:
-    """The permissions of a file, or those of a new one."""
-    found = _status(path)
-    return stat.S_IMODE(found.st_mode) if found is not None and stat.S_ISREG(found.st_mode) else 0o666 & ~_umask()
-
-
-def _stamp(path: Path) -> list[int]:
-    found = path.lstat()
-    return [found.st_size, found.st_mtime_ns]
-
-
-def _list_files(folder: Path, names: list[str], *, of: Path | None = None) -> None:
-    """Write down what nmt has written into a folder: for each name the files that it may be, there or still in `of`."""
-    stamps = {}
-    for name in names:
-        found = [path for path in (folder / name, *([of / name] if of else [])) if _status(path) is not None]
-        stamps[name] = [_stamp(path) for path in found]
-    with written_whole(folder / LIST) as file:
-        json.dump(stamps, file)
-
-
-def _old(folder: Path) -> Path:
-    return folder.with_name(f".old-{folder.name}")
-
-
-def _recover(folder: Path) -> None:
-    """Give back its name to a folder that a kill has left without one."""
-    if _status(folder) is None and (found := _status(_old(folder))) is not None and stat.S_ISDIR(found.st_mode):
-        _old(folder).rename(folder)
-
-
-def _swap(scratch: Path, folder: Path) -> None:
-    """Let a folder take the place of another one."""
-    old = _old(folder)
-    if _status(folder) is not None:
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-    try:
-        scratch.rename(folder)
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another call was faster, by as little
-            raise UserError(f"another process writes into {folder}: choose another folder with output=FOLDER") from error
-        raise
-    with suppress(OSError):
-        flush_folder(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def flush_folder(folder: Path) -> None:
-    """Have the disk hold the names in a folder."""
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+        if keep:
+            shutil.copyfileobj(shared, own)

@@ -1,12 +1,12 @@
 """`result.json`: what came of a finished training, in its run directory."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from nmt.config import TrainSettings
 from nmt.errors import UserError
+from nmt.files import inside, written_whole
 from nmt.training.progress import Progress
 
 Result = dict[str, Any]
@@ -57,12 +57,8 @@ def result_of(
 
 def write_result(directory: Path, result: Result) -> None:
     """Write it into a run: all of it or nothing."""
-    scratch = directory / f".{_NAME}"
-    with scratch.open("w", encoding="utf-8") as file:
+    with written_whole(inside(directory, _NAME)) as file:
         file.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(directory / _NAME)
 
 
 def read_result(directory: Path) -> Result | None:

@@ -1,9 +1,7 @@
 """The run directory: written by training, opened by every other command; self-contained and movable."""
 
+import errno
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
@@ -21,6 +19,7 @@ from nmt.components import build_model
 from nmt.config import DecodeSettings, TokenizerSettings, TrainConfig, free_keys
 from nmt.data.tokenizer import MANIFEST, Tokenizer
 from nmt.errors import UserError
+from nmt.files import check_inside, flush, inside, resolved, scratch_folder, write_text, written_whole
 from nmt.languages import tokenizer_of
 from nmt.lock import held
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
@@ -47,19 +46,26 @@ class Run:
     def create(
         cls, directory: Path, config: Config, tokenizer: Tokenizer, *, corpus: Mapping[str, Any], environment: Mapping[str, Any]
     ) -> "Run":
-        """Make the directory of a new run: all of it or nothing."""
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-        try:
-            scratch.chmod(0o755)
+        """Make the directory of a new run: all of it or nothing.
+
+        Raises:
+            UserError: if another process has made it by now.
+        """
+        target = resolved(directory)  # a link stays one
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(target) as scratch:
             (scratch / "tokenizer").mkdir()
             tokenizer.save(scratch / "tokenizer")
             _write_json(scratch / "corpus.json", corpus)
             _write_json(scratch / "environment.json", environment)
             cls(scratch, config, tokenizer).write_config(config)
-            scratch.replace(directory)  # which is new or empty
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            flush(scratch)
+            try:
+                scratch.replace(target)  # which is new or empty
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise UserError(_busy(directory)) from None
+                raise
         return cls(directory, config, tokenizer)
 
     @classmethod
@@ -77,9 +83,8 @@ class Run:
     def write_config(self, config: Config) -> None:
         """Let `config.yaml` say what this run now does; a continuation may have changed what is free."""
         self.config = config
-        scratch = self.directory / ".config.yaml"
-        scratch.write_text(OmegaConf.to_yaml(OmegaConf.create(config)), encoding="utf-8")
-        scratch.replace(self.directory / "config.yaml")
+        with written_whole(inside(self.directory, "config.yaml")) as file:
+            file.write(OmegaConf.to_yaml(OmegaConf.create(config)))
 
     def build_model(self) -> Seq2Seq:
         """The run's model, freshly initialised."""
@@ -111,8 +116,7 @@ class Run:
         Raises:
             UserError: if another one does.
         """
-        busy = f"another process is training {self.directory}: wait for its end, or choose another run_dir"
-        return held(self.directory / ".lock", busy=busy)
+        return held(self.directory / ".lock", busy=_busy(self.directory))
 
     def translator_of(self, model: Seq2Seq, device: torch.device, decode: Mapping[str, Any] | None = None) -> "Translator":
         """A translator with a model at hand and the run's decoding settings, changed where `decode` says so; None keeps one."""
@@ -123,6 +127,19 @@ class Run:
         check_decode_settings(asdict(settings))
         check_read(changes, asdict(settings))
         return Translator(model, self.tokenizer, settings, device, partial(tokenisation_of, self.config))
+
+
+def check_places(directory: Path) -> None:
+    """Raise `UserError` if a run, perhaps a stranger's, has a link, a pipe or a device where training writes."""
+    for folder in ("checkpoints", "tokenizer", "tensorboard", "evaluation", "evaluation/test", "non_finite"):
+        check_inside(directory, folder, folder=True)
+    for name in ("config.yaml", "corpus.json", "environment.json", ".lock", "train.log", "metrics.jsonl", "result.json"):
+        check_inside(directory, name)
+    check_inside(directory, "profile.txt")
+
+
+def _busy(directory: Path) -> str:
+    return f"another process is training {directory}: wait for its end, or choose another run_dir"
 
 
 def read_config(directory: Path) -> Config:
@@ -231,6 +248,4 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -15,6 +15,7 @@ from nmt.data.corpus import read_split
 from nmt.decoding.loading import load_translator
 from nmt.errors import UserError
 from nmt.evaluation.metrics import Score, as_json, score
+from nmt.files import check_inside, inside, written_whole
 from nmt.machine import choose_device, use_threads
 from nmt.run import Config, Run
 from nmt.tokenisation import SHOWN, Tokenisation, tokenisation_of
@@ -25,6 +26,7 @@ from nmt.training.state import whole_weights
 log = logging.getLogger("nmt")
 RAW = ("best", "last")
 """The checkpoints that the average is compared with."""
+REPORT = ("evaluation", "average.json")
 
 
 def main(config: Config) -> float | None:
@@ -33,6 +35,7 @@ def main(config: Config) -> float | None:
     use_threads(config["threads"])
     choose_device(config["device"])
     run = Run.open(Path(config["run"]))
+    check_inside(run.directory, *REPORT)
     chosen = choose(run.checkpoints, last=config["last"], names=config["checkpoints"])
     tokenisation = tokenisation_of(_with_data(run, config), config["tokenize"])
     texts = _checked_dev(run, config, tokenisation) if config["evaluate"] else None
@@ -102,7 +105,7 @@ def _report(run: Run, scores: dict[str, dict[str, Score]], averaged: list[int]) 
     for value in scores[AVERAGED].values():
         console.print(value.signature, markup=False)
     content: dict[str, Any] = {name: {"updates": updates[name], **as_json(found)} for name, found in scores.items()}
-    path = run.directory / "evaluation" / "average.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    path = inside(run.directory, *REPORT)
+    with written_whole(path) as file:
+        file.write(json.dumps(content, indent=2) + "\n")
     log.info(f"the scores are in {path}")

@@ -17,12 +17,16 @@ from nmt.evaluation.page import as_page
 from nmt.evaluation.side_by_side import show
 from nmt.evaluation.significance import TESTS, check_seed, compare
 from nmt.evaluation.systems import SharedTexts, System, Text, is_evaluated, left_signature, shared_texts
+from nmt.files import write_text
 from nmt.machine import choose_device, use_threads
+from nmt.published import Published
 from nmt.run import Config, Run, read_config
 from nmt.sweep.slugs import shortened
 from nmt.tokenisation import Tokenisation, tokenisation_of
 
 log = logging.getLogger("nmt")
+
+FILES = ("compare.json", "compare.html")
 
 
 def main(config: Config) -> None:
@@ -34,7 +38,8 @@ def main(config: Config) -> None:
     paths = _paths(config)
     tokenisation = _tokenisation(paths, config, names)
     metrics = {name: make_metric(name, tokenisation) for name in tokenisation.ordered(names)}
-    output = _output(paths, config)
+    place = Published(_output(paths, config), "comparison")
+    place.check(FILES)
     references = [Text.read(Path(file)) for file in _listed(config["reference"])]
     sources = None if config["input"] is None else Text.read(Path(config["input"]))
     systems, texts = _systems(paths, config, sources, references)
@@ -46,10 +51,10 @@ def main(config: Config) -> None:
     comparisons = compare(hypotheses, texts.references, metrics, samples)
     files = {system.name: str(system.hypotheses.file) for system in systems}
     findings = Findings(files, len(texts.references[0]), comparisons, samples, _examples(hypotheses, texts, config["examples"]))
-    _write(output, findings)
+    _write(place, findings)
     console = Output(highlight=False)
     show(findings, console if console.is_terminal else Output(highlight=False, width=1000))  # a file has lines of any length
-    log.info(f"the same as a page: {output / 'compare.html'}; as data: {output / 'compare.json'}")
+    log.info(f"the same as a page: {place.folder / 'compare.html'}; as data: {place.folder / 'compare.json'}")
 
 
 def _tokenisation(paths: list[Path], config: Config, metrics: list[str]) -> Tokenisation:
@@ -177,8 +182,8 @@ def _examples(hypotheses: dict[str, list[str]], texts: SharedTexts, count: int) 
     return {system: largest_differences(baseline, lines, texts.references, texts.sources, count) for system, lines in others}
 
 
-def _write(output: Path, findings: Findings) -> None:
-    output.mkdir(parents=True, exist_ok=True)
+def _write(place: Published, findings: Findings) -> None:
     content = json.dumps(findings.as_json(), indent=2, ensure_ascii=False)
-    (output / "compare.json").write_text(content + "\n", encoding="utf-8")
-    (output / "compare.html").write_text(as_page(findings), encoding="utf-8")
+    with place.writing() as folder:
+        for name, text in zip(FILES, (content + "\n", as_page(findings)), strict=True):
+            write_text(folder / name, text)

@@ -15,13 +15,13 @@ from nmt.components import build_corpus
 from nmt.console import Output
 from nmt.data.corpus import Corpus, read_split
 from nmt.decoding.translator import Translator
-from nmt.errors import UserError
+from nmt.errors import UserError, naming
 from nmt.evaluation.breakdown import by_frequency, by_length, occurrences
 from nmt.evaluation.comet import comet, fetch_comet
 from nmt.evaluation.likelihood import Likelihood, likelihood
 from nmt.evaluation.metrics import METRICS, Score, check_metrics, score
 from nmt.evaluation.rates import rates
-from nmt.evaluation.report import SCORES, write_evaluation
+from nmt.evaluation.report import evaluation_in, names_of, write_evaluation
 from nmt.evaluation.summary import Breakdown, loss_table, picture, tables
 from nmt.evaluation.testsets import from_test_set
 from nmt.evaluation.texts import Texts, from_files
@@ -59,6 +59,7 @@ def main(config: Config) -> float:
     parts = _breakdown(run, config, texts, hypotheses, tokenisation) if config["breakdown"] else None
     write_evaluation(
         directory,
+        run=_owner(run, config),
         sources=texts.sources,
         references=texts.references,
         hypotheses=hypotheses,
@@ -84,7 +85,7 @@ def evaluate_split(run: Run, corpus: Corpus, split: str, translator: Translator,
     hypotheses = _translated(translator, sources)
     scores = score(hypotheses, references, words.ordered(), words)
     directory = run.directory / "evaluation" / split
-    write_evaluation(directory, sources=sources, references=references, hypotheses=hypotheses, scores=scores)
+    write_evaluation(directory, run=run.directory, sources=sources, references=references, hypotheses=hypotheses, scores=scores)
     return scores
 
 
@@ -153,12 +154,19 @@ def _folder(run: Run, config: Config, texts: Texts) -> Path:
     folder = Path(config["output"]) if chosen else run.directory / "evaluation" / name
     if folder.exists() and not folder.is_dir():
         raise UserError(f"output={folder} is a file: choose a folder that is new or empty")
-    if chosen and folder.is_dir() and any(folder.iterdir()) and not (folder / SCORES).exists():
+    place = evaluation_in(folder, run=_owner(run, config))
+    if chosen and not place.is_free():
         raise UserError(f"output={folder} holds files but is not an evaluation: choose a folder that is new or empty")
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise UserError(f"{folder} cannot be written, because of {there}: choose another folder with output=FOLDER")
+    place.check(names_of(texts.references, picture=config["breakdown"]))
     return folder
+
+
+def _owner(run: Run, config: Config) -> Path | None:
+    """The run in which the evaluation lies, if it does."""
+    return None if config["output"] is not None else run.directory
 
 
 def _translated(translator: Translator, sources: list[str]) -> list[str]:
@@ -232,12 +240,12 @@ def _more(texts: Texts, translator: Translator, loss: Likelihood | None, parts: 
 
 def _print(texts: Texts, scores: dict[str, Score], loss: Likelihood | None, parts: Breakdown | None) -> None:
     """The scores with their signatures, each on a line, then tables."""
-    for value in scores.values():
-        print(f"{value.text}\n{value.signature}")
+    lines = [f"{value.text}\n{value.signature}" for value in scores.values()]
     shown = [*([loss_table(loss)] if loss else []), *(tables(parts) if parts else [])]
     wide = Output(width=1000)
     console = Output(highlight=False, width=max([80, *(wide.measure(table).maximum for table in shown)]))
     several = f", {len(texts.references)} references" if len(texts.references) > 1 else ""
-    print(f"{texts.what}: {len(texts.sources):,} sentences{several}", flush=True)
+    with naming(Path("standard output")):
+        print(*lines, f"{texts.what}: {len(texts.sources):,} sentences{several}", sep="\n", flush=True)
     for table in shown:
         console.print(table)

@@ -3,12 +3,10 @@
 import hashlib
 import json
 import logging
-import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -22,7 +20,9 @@ from nmt.errors import UserError, naming
 from nmt.explain.methods import METHODS, methods_of
 from nmt.explain.page import Explained, Map, as_page
 from nmt.explain.plots import explanation_picture, missing_characters
+from nmt.files import write_text
 from nmt.models.seq2seq import Seq2Seq
+from nmt.published import Published
 from nmt.run import Config
 
 log = logging.getLogger("nmt")
@@ -31,6 +31,11 @@ PICTURES = ("png", "svg")
 
 KINDS = {"source": "", "prefix": "-prefix", "encoder": "-encoder"}
 """What is added to the name of a picture's file."""
+
+PAGE, DATA = "explanation.html", "explanation.json"
+
+USUAL = rf"explanation\.(html|json)|({'|'.join(METHODS)})({'|'.join(KINDS.values())})(-\d+)?\.({'|'.join(PICTURES)})"
+"""The names of all files that an explanation may have."""
 
 
 def main(config: Config) -> None:
@@ -41,11 +46,14 @@ def main(config: Config) -> None:
     if not runs:
         raise UserError("no run to explain: give a directory that `nmt train` has written, or several")
     folder = Path(config["output"]) if config["output"] else runs[0] / "explanations" / folder_name(config["text"])
-    check_folder(folder)
+    place = Published(folder, "explanation", usual=USUAL, within=None if config["output"] else runs[0])
+    place.check((PAGE, DATA))
     translators = [open_translator(config | {"run": str(run)}) for run in runs]
+    suffixes = [f"-{number}" if len(runs) > 1 else "" for number in range(1, len(runs) + 1)]
     explanations = []
     for translator in translators:
         methods = chosen_methods(config["method"], translator.model, among_several=len(runs) > 1)
+        place.check(_pictures(methods, suffixes))
         explainer = Explainer(translator, units=config["units"])
         explanations.append(explainer.explain(config["text"], methods, reference=config["reference"]))
         _check_choice(config, explanations[-1].maps)
@@ -53,39 +61,16 @@ def main(config: Config) -> None:
         Explained(str(run), type(translator.model).__name__.lower(), explanation.source, explanation.target, explanation.maps)
         for run, translator, explanation in zip(runs, translators, explanations, strict=True)
     ]
-    with replacing(folder, [f"{method}*.{ending}" for method in METHODS for ending in PICTURES]) as scratch:
+    with place.writing() as scratch:
         data = _data(config, translators, explanations, runs)
-        _write(scratch / "explanation.json", json.dumps(data, ensure_ascii=False) + "\n")
-        _write(scratch / "explanation.html", as_page(explained))
-        for number, explanation in enumerate(explanations, start=1):
-            _draw(scratch, explanation, config, suffix=f"-{number}" if len(runs) > 1 else "")
+        write_text(scratch / DATA, json.dumps(data, ensure_ascii=False) + "\n")
+        write_text(scratch / PAGE, as_page(explained))
+        for explanation, suffix in zip(explanations, suffixes, strict=True):
+            _draw(scratch, explanation, config, suffix=suffix)
     out = Output(highlight=False, soft_wrap=True)
     for explanation in explanations:
         out.print(explanation.translation, markup=False)
-    out.print(str(folder / "explanation.html"), markup=False)
-
-
-def check_folder(folder: Path) -> None:
-    """Raise `UserError` if a folder cannot be made where `output=` wants it."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise UserError(f"output={folder} must be a folder, but {there} is a file")
-    if not os.access(there, os.W_OK):
-        raise UserError(f"output={folder} cannot be written: {there} is read-only; choose another folder")
-
-
-@contextmanager
-def replacing(folder: Path, stale: Sequence[str]) -> Iterator[Path]:
-    """A folder to write into, whose files all move into the real one at the end, or not at all; what is `stale` there goes."""
-    with naming(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".explaining-", dir=folder) as scratch:
-        yield Path(scratch)
-        for pattern in stale:
-            for old in folder.glob(pattern):
-                old.unlink()
-        for new in Path(scratch).iterdir():
-            new.replace(folder / new.name)
+    out.print(str(folder / PAGE), markup=False)
 
 
 def chosen_methods(method: Any, model: Seq2Seq, *, among_several: bool = False) -> list[str]:
@@ -126,6 +111,12 @@ def _check_choice(config: Config, maps: Sequence[Map]) -> None:
             raise UserError(
                 f"{key}={value} is not there: this model has {key}s 1 to {shown.size(dimension)}; null is the mean of all"
             )
+
+
+def _pictures(methods: Sequence[str], suffixes: Sequence[str]) -> list[str]:
+    """The names of the pictures that there may be."""
+    parts = product(methods, KINDS.values(), suffixes, PICTURES)
+    return [f"{method}{kind}{suffix}.{ending}" for method, kind, suffix, ending in parts]
 
 
 def _draw(folder: Path, explanation: Explanation, config: Config, *, suffix: str) -> None:
@@ -183,8 +174,3 @@ def _data(config: Config, translators: list[Translator], explanations: list[Expl
 def _rounded(values: Tensor) -> list[Any]:
     rounded: list[Any] = torch.round(values.double(), decimals=6).tolist()
     return rounded
-
-
-def _write(path: Path, text: str) -> None:
-    with naming(path):
-        path.write_text(text, encoding="utf-8")

@@ -9,20 +9,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nmt.commands.explain import check_folder, chosen_methods
+from nmt.commands.explain import chosen_methods
 from nmt.commands.opening import open_translator, runs_of
 from nmt.components import build_corpus
 from nmt.console import Output
 from nmt.data.corpus import read_split
 from nmt.decoding.engine import evaluating
 from nmt.decoding.translator import Translator
-from nmt.errors import UserError, naming
+from nmt.errors import UserError
 from nmt.explain.faithfulness import Areas, area, curves, interval
 from nmt.explain.maps import Pair
 from nmt.explain.methods import method_named, methods_of
+from nmt.files import write_text
+from nmt.published import Published
 from nmt.run import Config, Run
 
 log = logging.getLogger("nmt")
+
+FILES = ("faithfulness.md", "faithfulness.json")
 
 RANDOM = "random"
 """The order that any method should beat."""
@@ -39,7 +43,9 @@ def main(config: Config) -> None:
         raise UserError(f"one run at a time, but there are {len(runs_of(config))}")
     run = Run.open(runs_of(config)[0])
     folder = Path(config["output"]) if config["output"] else run.directory / "explanations"
-    check_folder(folder)
+    within = None if config["output"] else run.directory
+    place = Published(folder, "faithfulness", usual=r"faithfulness\.(md|json)", within=within)
+    place.check(FILES)
     translator = open_translator(config)
     names = methods_of(translator.model) if config["method"] == "all" else chosen_methods(config["method"], translator.model)
     for name in names:
@@ -54,13 +60,11 @@ def main(config: Config) -> None:
             begun = time.perf_counter()
             areas[name] = _areas(translator, pairs, name, orders, steps=config["steps"])
             log.info(f"{name}: {len(pairs):,} sentences in {time.perf_counter() - begun:.0f} s")
-    with naming(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     table = as_markdown(areas, seed=config["seed"])
-    for ending, text in (("md", table), ("json", json.dumps({name: asdict(each) for name, each in areas.items()}) + "\n")):
-        path = folder / f"faithfulness.{ending}"
-        with naming(path):
-            path.write_text(text, encoding="utf-8")
+    data = json.dumps({name: asdict(each) for name, each in areas.items()}) + "\n"
+    with place.writing() as scratch:
+        for name, text in zip(FILES, (table, data), strict=True):
+            write_text(scratch / name, text)
     Output(highlight=False, soft_wrap=True).print(table, markup=False, end="")
 
 

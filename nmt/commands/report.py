@@ -10,9 +10,11 @@ from sacrebleu.metrics.chrf import CHRF
 
 from nmt.console import Output
 from nmt.data.files import read_lines
-from nmt.errors import UserError
+from nmt.errors import UserError, naming
 from nmt.evaluation.comparison import Figure, Row, Translations, significance
 from nmt.evaluation.tables import as_csv, as_markdown, as_picture, for_terminal
+from nmt.files import write_text
+from nmt.published import Published
 from nmt.result import dev_score
 from nmt.run import Config
 from nmt.sweep.groups import Finished, find_runs, grouped
@@ -20,12 +22,18 @@ from nmt.tokenisation import SHOWN, Tokenisation, words_in
 
 log = logging.getLogger("nmt.sweep")
 
+FILES = ("table.md", "table.csv", "plot.png")
+
 
 def main(config: Config) -> None:
     """Print the table of the runs in `run`; leave it as table.md, table.csv and plot.png in `output`."""
     folders = [Path(str(name)) for name in (config["run"] if isinstance(config["run"], list) else [config["run"]])]
     if not folders:
         raise UserError("nmt report needs folders: nmt report DIR…")
+    output = _output(folders, config)
+    place = None if output is None else Published(output, "report")
+    if place is not None:
+        place.check(FILES)
     found = find_runs(folders)
     groups = grouped(found.finished)
     rows, notes = _rows(groups)
@@ -38,16 +46,22 @@ def main(config: Config) -> None:
         Output(highlight=False, width=Output(width=1000).measure(table).maximum).print(table)
         for line in signatures:
             Output(highlight=False).print(Text(line), soft_wrap=True)
-        output = config["output"] or (folders[0] if len(folders) == 1 and not (folders[0] / "config.yaml").exists() else None)
-        if output is None:
+        if place is None:
             log.info("output=FOLDER leaves it there as table.md, table.csv and plot.png")
         else:
-            _write(Path(output), rows, signatures + notes)
-            log.info(f"{Path(output) / 'table.md'}, table.csv and plot.png hold it")
+            _write(place, rows, signatures + notes)
+            log.info(f"{place.folder / 'table.md'}, table.csv and plot.png hold it")
     for note in notes:
         log.warning(note)
     if not rows:
         raise UserError("none of these runs is finished: the command that began them continues them")
+
+
+def _output(folders: list[Path], config: Config) -> Path | None:
+    """Where the table goes: a folder that was named, or a single sweep."""
+    if config["output"]:
+        return Path(config["output"])
+    return folders[0] if len(folders) == 1 and folders[0].is_dir() and not (folders[0] / "config.yaml").exists() else None
 
 
 def _rows(groups: dict[str, list[Finished]]) -> tuple[list[Row], list[str]]:
@@ -139,9 +153,10 @@ def _translations(runs: list[Finished]) -> dict[int, Translations]:
     return found
 
 
-def _write(output: Path, rows: list[Row], notes: list[str]) -> None:
-    output.mkdir(parents=True, exist_ok=True)
-    below = "".join(f"\n{note}\n" for note in notes)
-    (output / "table.md").write_text(as_markdown(rows) + below, encoding="utf-8")
-    (output / "table.csv").write_text(as_csv(rows), encoding="utf-8")
-    as_picture(rows).savefig(output / "plot.png", dpi=120)
+def _write(place: Published, rows: list[Row], notes: list[str]) -> None:
+    with place.writing() as folder:
+        table, data, plot = (folder / name for name in FILES)
+        write_text(table, as_markdown(rows) + "".join(f"\n{note}\n" for note in notes))
+        write_text(data, as_csv(rows))
+        with naming(plot):
+            as_picture(rows).savefig(plot, dpi=120)

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from nmt.data.encodings import BYTE_ORDER_MARK, wide_encoding
 from nmt.data.files import read_lines
 from nmt.errors import UserError, naming
+from nmt.files import resolved, written_whole
 
 LINES = 2048
 """Most lines that are in memory, and sorted by length, together."""
@@ -73,7 +74,7 @@ def _read(stream: BinaryIO) -> bytes:
 
 
 @contextmanager
-def output_to(path: str | None) -> Iterator[BinaryIO]:
+def output_to(path: str | None) -> Iterator[IO[bytes]]:
     """Standard output, or a file, which appears whole, when all of it is written.
 
     Until then, what had its name (the input, even) stays.
@@ -89,16 +90,11 @@ def output_to(path: str | None) -> Iterator[BinaryIO]:
         with naming(Path(path)), file.open("wb") as output:
             yield output
         return
-    file = file.resolve()  # a link stays one
+    file = resolved(file)  # a link stays one
     if not file.parent.is_dir():
         raise UserError(f"output={path}: there is no folder {file.parent}; make it first")
-    scratch = file.with_name(f".{file.name}.part")
-    try:
-        with naming(Path(path)), scratch.open("wb") as output:
-            yield output
-        scratch.replace(file)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with written_whole(file, mode="wb") as output:
+        yield output
 
 
 def json_line(record: object) -> str:
@@ -107,7 +103,7 @@ def json_line(record: object) -> str:
     return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("\u0085", "\\u0085")
 
 
-def write_lines(output: BinaryIO, lines: Iterable[str]) -> None:
+def write_lines(output: IO[bytes], lines: Iterable[str]) -> None:
     """Write lines, and let whoever reads see them."""
     output.write("".join(f"{line}\n" for line in lines).encode())
     output.flush()

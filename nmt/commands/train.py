@@ -15,7 +15,7 @@ from nmt.config import TrainSettings
 from nmt.console import logged_to
 from nmt.data.corpus import Corpus
 from nmt.decoding.loading import load_translator
-from nmt.errors import UserError
+from nmt.errors import UserError, naming
 from nmt.evaluation.metrics import signatures
 from nmt.machine import choose_device, use_deterministic_kernels, use_threads
 from nmt.result import result_of, write_result
@@ -113,4 +113,5 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
     table.add_column(overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    Console(highlight=False).print(table)
+    with naming(Path("standard output")):
+        Console(highlight=False).print(table)

@@ -153,6 +153,8 @@ def check_config(directory: Path, config: dict[str, Any]) -> bool:
     """
     from nmt.run import differences, read_config
 
+    if directory.is_symlink():
+        raise UserError(f"{directory} is a link, but the runs of a sweep lie in it: remove it, or choose another sweep_dir")
     if not (directory / "config.yaml").exists():
         return False
     if config["resume"] == "never":

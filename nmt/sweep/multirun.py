@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 from nmt.config import config_directory
 from nmt.errors import Interrupted, UserError
+from nmt.published import Published
 from nmt.sweep.job import Job
 from nmt.sweep.plan import Plan, make_plan
 from nmt.sweep.state import SweepState
@@ -49,7 +51,10 @@ def sweep(command_line: Sequence[str], *, train: Train, report: Report) -> int:
         job = Job(train, plan.sweep_dir, plan.constants, plan.total, os.getpid())
         with state.alone():
             problem = _launch(hydra, flags.config_name or "train", plan, job, state)
-    _say_best(state.directory / "optimization_results.yaml", plan.sweep_dir)
+    try:
+        _say_best(state.directory / "optimization_results.yaml", plan.sweep_dir)
+    except UserError as error:
+        log.error(f"no best.yaml: {error}")
     if any(plan.sweep_dir.glob("*/result.json")):
         try:
             report({"run": str(plan.sweep_dir), "output": None})
@@ -71,7 +76,8 @@ def _say_best(written: Path, sweep_dir: Path) -> None:
 
     if written.exists():
         results: Any = OmegaConf.load(written)
-        written.replace(sweep_dir / "best.yaml")
+        with Published(sweep_dir, "search").writing() as scratch:
+            shutil.copyfile(written, scratch / "best.yaml")
         best = " ".join(f"{key}={value}" for key, value in (results.get("best_params") or {}).items())
         log.info(f"best of the search, in {sweep_dir / 'best.yaml'}: {best}")
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nmt.errors import UserError
+from nmt.files import check_inside, folder_inside, open_inside, written_whole
 from nmt.lock import held
 
 
@@ -35,19 +36,31 @@ class SweepState:
             UserError: if another command does, or the folder cannot be made.
         """
         try:
-            self._locks.mkdir(parents=True, exist_ok=True)
+            self.directory.parent.mkdir(parents=True, exist_ok=True)
+            folder_inside(self.directory.parent, self.directory.name, "locks")
         except OSError as error:
             raise UserError(f"sweep_dir={self.directory.parent} cannot be made: {error.strerror}") from error
+        self._check_places()
         busy = f"another nmt train -m is at work in {self.directory.parent}: wait for its end, or choose another sweep_dir"
         with held(self.directory / "command", busy=busy):
             self._stop.unlink(missing_ok=True)
             shutil.rmtree(self._failed, ignore_errors=True)
-            self._failed.mkdir()
+            self._failed.mkdir(exist_ok=True)
             yield
+
+    def _check_places(self) -> None:
+        """Raise `UserError` if there is a link, a pipe or a device: a launcher or a sweeper would write there, too."""
+        within = os.path.realpath(self.directory)
+        for folder, folders, files in os.walk(self.directory):
+            for name in (*folders, *files):
+                path = Path(folder) / name
+                if not path.is_symlink() or not Path(os.path.realpath(path)).is_relative_to(within):  # as submitit makes some
+                    check_inside(path.parent, name, folder=path.is_dir() and not path.is_symlink())
 
     def ask_to_stop(self, signal_number: int) -> None:
         """No run that has not begun shall begin."""
-        self._stop.write_text(str(int(signal_number)), encoding="utf-8")
+        with written_whole(self._stop) as file:
+            file.write(str(int(signal_number)))
 
     def asked_to_stop(self) -> int | None:
         """The signal that asked for it, or None."""
@@ -60,7 +73,8 @@ class SweepState:
         """Keep why a run failed, its traceback included; returns the reason as one line."""
         reason = _reason(error)
         trace = "".join(traceback.format_exception(error))
-        (self._failed / f"{slug}.txt").write_text(f"{reason}\n\n{trace}", encoding="utf-8")
+        with written_whole(self._failed / f"{slug}.txt") as file:
+            file.write(f"{reason}\n\n{trace}")
         return reason
 
     def failures(self) -> dict[str, str]:
@@ -71,7 +85,7 @@ class SweepState:
     @contextmanager
     def working_on(self, slug: str) -> Iterator[None]:
         """Work on a run alone: another process that has begun it, perhaps for an earlier command, is waited for."""
-        with (self._locks / slug).open("a+", encoding="utf-8") as file:
+        with open_inside(self._locks, slug, mode="a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.truncate(0)
             file.write(f"{socket.gethostname()} {os.getpid()}")

@@ -18,6 +18,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import histogram_raw
 
 from nmt.errors import naming
+from nmt.files import open_inside
 from nmt.training.histograms import Histogram
 
 if TYPE_CHECKING:
@@ -28,15 +29,15 @@ class Board:
     """One event file of a run; TensorBoard reads all files of the folder in the order of their names.
 
     Args:
-        directory: the run's TensorBoard folder; made if need be.
+        directory: the TensorBoard folder in a run; made if need be.
         updates: made so far: what earlier files hold of later ones, TensorBoard forgets. None: forget nothing.
         suffix: of the file's name.
     """
 
     def __init__(self, directory: Path, *, updates: int | None = None, suffix: str = "") -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self.path = directory / f"events.out.tfevents.{time.time():.6f}{suffix}"
-        self._file = self.path.open("xb")
+        name = f"events.out.tfevents.{time.time():.6f}{suffix}"
+        self.path = directory / name
+        self._file = open_inside(directory.parent, directory.name, name, mode="xb")
         self._records = RecordWriter(self._file)
         self._write(Event(file_version="brain.Event:2"))
         if updates is not None:

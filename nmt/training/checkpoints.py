@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nmt.errors import Interrupted, UserError
-from nmt.files import flush, flush_folder, folder_inside, is_abandoned, removed, scratch_folder
+from nmt.errors import Interrupted, UserError, naming
+from nmt.files import flush, flush_folder, folder_inside, is_abandoned, removed
 from nmt.training.checkpoint import AVERAGED, FORMAT, MANIFEST, MODEL, Checkpoint, Contents, sha256
 
 _STEP = re.compile(r"step-\d+")
@@ -91,7 +92,10 @@ class Checkpoints:
         return folder_inside(self.directory.parent, self.directory.name)
 
     def _scratch(self, name: str) -> Path:
-        return scratch_folder(self._writable(), f".writing-{name}-")
+        scratch = self._writable() / f".writing-{name}-{secrets.token_hex(8)}"
+        with naming(scratch):
+            scratch.mkdir()
+        return scratch
 
     def finish(self, scratch: Path, contents: Contents, *, keep: int, scheduled: Callable[[int], bool] = always) -> None:
         """Write what a checkpoint holds beside what is in its folder already, name it, point the links, remove old ones.

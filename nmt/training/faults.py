@@ -13,6 +13,7 @@ from torch import Tensor
 from nmt.data.batches import Batch
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
+from nmt.files import inside, written_whole
 from nmt.training import distributed
 from nmt.training.progress import Progress
 from nmt.vocabulary import EOS, PAD
@@ -69,11 +70,10 @@ class BadUpdates:
             )
 
     def _write(self, update: int, batches: list[Batch]) -> None:
-        self._directory.mkdir(exist_ok=True)
         name = f"update-{update:07d}" + (f"-rank-{distributed.rank()}" if distributed.size() > 1 else "")
         described = [self._described(batch) for batch in batches]
-        path = self._directory / f"{name}.json"
-        path.write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        with written_whole(inside(self._directory.parent, self._directory.name, f"{name}.json")) as file:
+            file.write(json.dumps(described, indent=1, ensure_ascii=False) + "\n")
 
     def _described(self, batch: Batch) -> dict[str, Any]:
         pairs = []

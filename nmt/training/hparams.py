@@ -12,6 +12,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
 from nmt.config import free_keys
+from nmt.files import folder_inside
 from nmt.training.board import Board
 from nmt.training.record import write_once
 
@@ -27,7 +28,7 @@ def write_hparams(directory: Path, config: Mapping[str, Any]) -> None:
     There is no summary of the whole experiment, which one of the runs would have to write for all: without it TensorBoard takes
     the columns of all runs, and puts those first that differ.
     """
-    folder = directory / "tensorboard"
+    folder = folder_inside(directory, "tensorboard")
     for earlier in folder.glob(f"*{SUFFIX}"):  # TensorBoard would go on showing the oldest
         earlier.unlink()
     board = Board(folder, suffix=SUFFIX)

@@ -18,7 +18,16 @@ from nmt.data.words import AlignedPair
 from nmt.errors import UserError
 from nmt.machine import environment
 from nmt.models.seq2seq import Vocabulary
-from nmt.run import Config, Run, changed_texts, differences, read_config, read_corpus, settings_of_older
+from nmt.run import (
+    Config,
+    Run,
+    changed_texts,
+    check_places,
+    differences,
+    read_config,
+    read_corpus,
+    settings_of_older,
+)
 from nmt.training import distributed
 from nmt.training.budget import device_budget
 from nmt.training.checkpoints import Checkpoints
@@ -50,9 +59,11 @@ def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared
     check_lengths(model, max_length=corpus.max_length, decode=config["decode"])
     directory, cache = Path(config["run_dir"]), Path(config["paths"]["cache"]).expanduser()
     exists = (directory / "config.yaml").exists()
+    if exists:
+        check_places(directory)
     if directory.exists() and not directory.is_dir():
         raise UserError(f"run_dir={directory} is a file: choose a folder that is new or empty")
-    if not exists and directory.is_dir() and any(directory.iterdir()):
+    if not exists and directory.is_dir() and any(directory.iterdir()) and not (directory / "config.yaml").exists():
         raise UserError(f"run_dir={directory} holds files but is not a run: choose a folder that is new or empty")
     texts = _read_small_splits(corpus)
     made_of: dict[str, Any] = {"fingerprints": {split: corpus.fingerprint(split) for split in corpus.splits()}}

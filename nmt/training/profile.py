@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from nmt.errors import UserError, naming
+from nmt.errors import UserError
+from nmt.files import inside, scratch_folder, written_whole
 
 log = logging.getLogger("nmt")
 
@@ -68,16 +69,16 @@ class Profiler:
         if self._recorded is None:
             return
         recorded, self._recorded = self._recorded, None
-        trace = self._directory / "tensorboard" / f"updates_{self._first}_to_{self._last}.pt.trace.json"
-        trace.unlink(missing_ok=True)  # of the same updates, before
-        recorded.export_chrome_trace(str(trace))
-        if not trace.exists():  # it says nothing when it cannot write
-            trace.with_name(f"{trace.name}.tmp").unlink(missing_ok=True)
-            raise UserError(f"the profile cannot be written to {trace}: is the disk full?")
+        trace = inside(self._directory, "tensorboard", f"updates_{self._first}_to_{self._last}.pt.trace.json")
+        with scratch_folder(trace) as scratch:
+            recorded.export_chrome_trace(str(scratch / trace.name))
+            if not (scratch / trace.name).exists():  # it says nothing when it cannot write
+                raise UserError(f"the profile cannot be written to {trace}: is the disk full?")
+            (scratch / trace.name).replace(trace)
         table = recorded.key_averages().table(sort_by=self._sort_by, row_limit=ROWS, max_name_column_width=60)
-        path = self._directory / "profile.txt"
-        with naming(path):
-            path.write_text(f"updates {self._first} to {self._last}\n\n{table}", encoding="utf-8")
+        path = inside(self._directory, "profile.txt")
+        with written_whole(path) as file:
+            file.write(f"updates {self._first} to {self._last}\n\n{table}")
         log.info(f"updates {self._first:,} to {self._last:,} profiled: {path}, and for TensorBoard or ui.perfetto.dev {trace}")
 
     def _keep(self, recorded: profile) -> None:

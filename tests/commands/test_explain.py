@@ -199,7 +199,7 @@ def test_pictures_of_before_do_not_stay(nmt: Any, make_run: MakeRun, folder: Pat
     (folder / "out" / "mine.png").touch()
     explained(nmt, make_run("transformer_tiny"), "method=[attention,rollout]")
     explained(nmt, make_run("transformer_tiny"), "method=norms")
-    names = {path.name for path in (folder / "out").iterdir()}
+    names = {path.name for path in (folder / "out").glob("[!.]*")}
     assert names == {"mine.png", "norms.png", "norms.svg", "explanation.html", "explanation.json"}
 
 

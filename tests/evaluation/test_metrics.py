@@ -106,8 +106,9 @@ def test_what_is_written_has_a_line_per_sentence_and_the_scores(tmp_path: Path) 
 
 def test_nothing_of_an_earlier_evaluation_stays_beside_a_new_one(tmp_path: Path) -> None:
     texts = {"sources": HYPOTHESES, "hypotheses": HYPOTHESES, "scores": {}}
-    write_evaluation(tmp_path, references=[REFERENCES, REFERENCES], **texts)
-    (tmp_path / "breakdown.png").write_bytes(b"old")
-    write_evaluation(tmp_path, references=REFERENCES, **texts)
-    names = {path.name for path in tmp_path.iterdir()}
+    folder = tmp_path / "evaluation"
+    write_evaluation(folder, run=tmp_path, references=[REFERENCES, REFERENCES], **texts)
+    (folder / "breakdown.png").write_bytes(b"old")
+    write_evaluation(folder, run=tmp_path, references=REFERENCES, **texts)
+    names = {path.name for path in folder.glob("[!.]*")}
     assert names == {"sources.txt", "references.txt", "hypotheses.txt", "scores.json"}
