@@ -3,10 +3,10 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from nmt.config import TrainSettings
-from nmt.errors import UserError
+from nmt.saved import MEBIBYTE, Amount, Count, Number, checked, read_json
 from nmt.training.progress import Progress
 
 Result = dict[str, Any]
@@ -18,6 +18,28 @@ Result = dict[str, Any]
 """
 
 _NAME = "result.json"
+_ADVICE = "remove it, and `nmt train` with this run_dir writes it again"
+
+
+class _Saved(TypedDict):
+    """What is read of it."""
+
+    model: str
+    parameters: Count
+    updates: Count
+    seconds: Amount
+    target_tokens_per_second: Amount
+    dev: "_Dev"
+    test: "_Test | None"
+
+
+class _Dev(TypedDict):
+    bleu: Number
+
+
+class _Test(TypedDict):
+    bleu: Number
+    chrf: Number
 
 
 def result_of(
@@ -56,13 +78,8 @@ def read_result(directory: Path) -> Result | None:
     """
     path = directory / _NAME
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        numbers = [result[key] for key in ("parameters", "updates", "seconds", "target_tokens_per_second")]
-        numbers += [result["dev"]["bleu"], *(result["test"] or {}).values()]
-        if not all(isinstance(number, int | float) for number in numbers):
-            raise TypeError("not a number")
+        result = read_json(path, dict[str, Any], most=MEBIBYTE, advice=_ADVICE)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged: remove it, and `nmt train` with this run_dir writes it again") from error
-    return Result(result)
+    checked(result, _Saved, path, advice=_ADVICE)
+    return result

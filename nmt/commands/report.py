@@ -1,16 +1,16 @@
 """`nmt report`: a table of runs, a row per setting."""
 
-import json
 import logging
 from dataclasses import replace
 from pathlib import Path
 
 from nmt.console import Output
-from nmt.data.files import read_lines
 from nmt.errors import UserError
 from nmt.evaluation.comparison import Figure, Row, Translations, significance
+from nmt.evaluation.report import SCORES, Scores
 from nmt.evaluation.tables import as_csv, as_markdown, as_picture, for_terminal
 from nmt.run import Config
+from nmt.saved import read_json, read_saved_lines
 from nmt.sweep.groups import Finished, find_runs, grouped
 
 log = logging.getLogger("nmt.sweep")
@@ -80,9 +80,9 @@ def _translations(runs: list[Finished]) -> dict[int, Translations]:
     for run in runs:
         folder = run.directory / "evaluation" / "test"
         try:
-            score = json.loads((folder / "scores.json").read_text(encoding="utf-8"))["bleu"]["score"]
-            texts = [list(read_lines(folder / f"{name}.txt")) for name in ("hypotheses", "references")]
-        except (OSError, ValueError, KeyError, TypeError):
+            score = read_json(folder / SCORES, Scores)["bleu"]["score"]
+            texts = [read_saved_lines(folder / f"{name}.txt") for name in ("hypotheses", "references")]
+        except (OSError, UserError):
             continue
         if run.result["test"] and score == run.result["test"]["bleu"]:
             found[run.seed] = Translations(*texts)

@@ -3,15 +3,28 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from nmt.evaluation.metrics import References, Score, as_json, reference_sets
+from nmt.saved import Number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCORES = "scores.json"
 PICTURE = "breakdown.png"
+
+
+class SavedScore(TypedDict):
+    """A score in `scores.json`."""
+
+    score: Number
+
+
+class Scores(TypedDict):
+    """What is read of `scores.json`."""
+
+    bleu: SavedScore
 
 
 def write_evaluation(

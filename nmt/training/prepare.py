@@ -19,6 +19,7 @@ from nmt.errors import UserError
 from nmt.machine import environment
 from nmt.models.seq2seq import Vocabulary
 from nmt.run import Config, Run, changed_texts, differences, read_config, read_corpus
+from nmt.saved import checked
 from nmt.training import distributed
 from nmt.training.budget import device_budget
 from nmt.training.checkpoints import Checkpoints
@@ -127,7 +128,10 @@ def _check_same(directory: Path, config: Config, made_of: dict[str, Any]) -> Non
         raise UserError(f"run_dir={directory} holds a run already: choose another folder, or resume=auto to continue it")
     stored = read_config(directory)
     if config["train"]["tokens_per_batch"] == "auto":  # what was found then
-        config["train"]["tokens_per_batch"] = stored["train"]["tokens_per_batch"]
+        settings = checked(stored.get("train"), dict[str, Any], f"train in {directory / 'config.yaml'}")
+        config["train"]["tokens_per_batch"] = checked(
+            settings.get("tokens_per_batch"), int, "train.tokens_per_batch of the run"
+        )
     found = differences(stored, config)
     saved = read_corpus(directory)
     found += changed_texts(saved, made_of["fingerprints"])

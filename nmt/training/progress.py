@@ -1,11 +1,26 @@
 """What training counts, and when it validates, saves and stops."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from nmt.config import TrainSettings
 from nmt.data.batches import Position
-from nmt.errors import UserError
+from nmt.saved import Amount, Count, checked, damaged
+
+
+class _Counted(TypedDict):
+    """What `state.json` may hold. A loss may be no number."""
+
+    updates: Count
+    position: dict[str, Count]
+    tokens: Count
+    seconds: Amount
+    update_seconds: Amount
+    validated: Count
+    best: list[dict[str, float]]
+    bad_validations: Count
+    history: list[float]
+    non_finite: Count
 
 
 @dataclass(frozen=True)
@@ -48,11 +63,14 @@ class Progress:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Progress":
         """From what `state.json` holds; raises `UserError` where it holds anything else."""
+        where = "the state.json of a checkpoint"
         try:
             best = [Best(**one) for one in state["best"]]
-            return cls(**(state | {"position": Position(**state["position"]), "best": best}))
+            progress = cls(**(state | {"position": Position(**state["position"]), "best": best}))
         except (KeyError, TypeError) as error:
-            raise UserError(f"the state.json of a checkpoint is not what this nmt writes: {error}") from error
+            raise damaged(where, str(error)) from error
+        checked(progress.as_state(), _Counted, where)
+        return progress
 
     def as_state(self) -> dict[str, Any]:
         """What `state.json` holds."""
