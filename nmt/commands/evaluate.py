@@ -12,7 +12,7 @@ from typing import Any
 
 from nmt.commands.opening import open_translator, runs_of
 from nmt.components import build_corpus
-from nmt.console import Output
+from nmt.console import Output, put
 from nmt.data.corpus import Corpus, read_split
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
@@ -220,11 +220,11 @@ def _more(texts: Texts, translator: Translator, loss: Likelihood | None, parts: 
 def _print(texts: Texts, scores: dict[str, Score], loss: Likelihood | None, parts: Breakdown | None) -> None:
     """The scores with their signatures, each on a line, then tables."""
     for value in scores.values():
-        print(f"{value.text}\n{value.signature}")
+        put(f"{value.text}\n{value.signature}")
     shown = [*([loss_table(loss)] if loss else []), *(tables(parts) if parts else [])]
     wide = Output(width=1000)
     console = Output(highlight=False, width=max([80, *(wide.measure(table).maximum for table in shown)]))
     several = f", {len(texts.references)} references" if len(texts.references) > 1 else ""
-    print(f"{texts.what}: {len(texts.sources):,} sentences{several}", flush=True)
+    put(f"{texts.what}: {len(texts.sources):,} sentences{several}")
     for table in shown:
         console.print(table)

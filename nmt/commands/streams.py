@@ -1,13 +1,15 @@
 """Lines in, lines out: of files, pipes and terminals."""
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
+from nmt.console import visible
 from nmt.data.files import BYTE_ORDER_MARK, read_lines
 from nmt.errors import UserError, naming
 
@@ -77,7 +79,7 @@ def output_to(path: str | None) -> Iterator[BinaryIO]:
         if sys.stdout is None:
             raise UserError("standard output is closed: give a file with output=FILE")
         with naming(Path("standard output")):
-            yield sys.stdout.buffer
+            yield cast(BinaryIO, _Shown(sys.stdout.buffer)) if sys.stdout.isatty() else sys.stdout.buffer
         return
     file = Path(path)
     if file.exists() and not file.is_file():  # a pipe or a device is written as it comes
@@ -94,6 +96,19 @@ def output_to(path: str | None) -> Iterator[BinaryIO]:
         scratch.replace(file)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+class _Shown(io.RawIOBase):
+    """A terminal, which obeys nothing in what it is given."""
+
+    def __init__(self, terminal: BinaryIO) -> None:
+        self._terminal = terminal
+
+    def write(self, lines: Any) -> int:
+        return self._terminal.write(visible(bytes(lines).decode()).encode())
+
+    def flush(self) -> None:
+        self._terminal.flush()
 
 
 def json_line(record: object) -> str:

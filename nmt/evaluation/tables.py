@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
-from rich.text import Text
 
+from nmt.console import plain
 from nmt.evaluation.comparison import Figure, Row
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def for_terminal(rows: Sequence[Row]) -> Table:
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "setting" else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*map(Text, _cells(row)))
+        table.add_row(*map(plain, _cells(row)))
     return table
 
 

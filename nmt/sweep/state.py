@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from nmt.console import visible
 from nmt.errors import UserError
 from nmt.lock import held
 
@@ -60,7 +61,7 @@ class SweepState:
         """Keep why a run failed, its traceback included; returns the reason as one line."""
         reason = _reason(error)
         trace = "".join(traceback.format_exception(error))
-        (self._failed / f"{slug}.txt").write_text(f"{reason}\n\n{trace}", encoding="utf-8")
+        (self._failed / f"{slug}.txt").write_text(visible(f"{reason}\n\n{trace}"), encoding="utf-8")
         return reason
 
     def failures(self) -> dict[str, str]:

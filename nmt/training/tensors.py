@@ -117,13 +117,14 @@ def checked_optimizer_state(saved: Any, optimizer: Optimizer, where: Path) -> di
         kind = parameter.shape, parameter.dtype
         if kind not in known:
             known[kind] = fresh_state(optimizer, parameter)
-        _check_like(values, known[kind], memory, f"state {number} of its optimizer", where)
+        _check_like(values, known[kind], parameter.ndim, memory, f"state {number} of its optimizer", where)
     return {"state": state, "param_groups": own["param_groups"]}
 
 
 def fresh_state(optimizer: Optimizer, parameter: Tensor) -> dict[str, Any]:
     """What an optimizer keeps of a parameter: now, or, where that is nothing, after a first step, made with zeros."""
-    if existing := optimizer.state.get(parameter):
+    existing: dict[str, Any] = optimizer.state.get(parameter, {})
+    if existing:
         return existing
     group = next(group for group in optimizer.param_groups if any(one is parameter for one in group["params"]))
     probe = torch.zeros_like(parameter).requires_grad_()
@@ -136,7 +137,7 @@ def fresh_state(optimizer: Optimizer, parameter: Tensor) -> dict[str, Any]:
     return state
 
 
-def _check_like(values: Any, wanted: dict[str, Any], memory: set[int], what: str, where: Path) -> None:
+def _check_like(values: Any, wanted: dict[str, Any], dimensions: int, memory: set[int], what: str, where: Path) -> None:
     if type(values) is not dict or values.keys() != wanted.keys():
         raise damaged(where, f"{what} does not have the values {', '.join(wanted) or 'none'}")
     for name, like in wanted.items():
@@ -150,7 +151,7 @@ def _check_like(values: Any, wanted: dict[str, Any], memory: set[int], what: str
         if like.numel() and value.data_ptr() in memory:
             raise damaged(where, f"{name} in {what} shares its memory with another one")
         memory.add(value.data_ptr())
-        if like.ndim == 0 and not (value.isfinite() and value >= 0):
+        if like.ndim == 0 < dimensions and not (value.isfinite() and value >= 0):  # it counts, or is a factor
             raise damaged(where, f"{name} in {what} is {float(value)}")
 
 

@@ -61,7 +61,7 @@ def test_a_best_validation_that_only_the_end_brought_is_remembered_and_leaves_pa
 
 def test_a_state_of_another_shape_is_named() -> None:
     for state in ({}, {"best": 3, "position": {}}, Progress().as_state() | {"more": 1}):
-        with pytest.raises(UserError, match=r"state\.json of a checkpoint is not what this nmt writes"):
+        with pytest.raises(UserError, match=r"state\.json of a checkpoint is damaged, or is not what nmt writes"):
             Progress.from_state(state)
 
 
