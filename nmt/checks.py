@@ -44,6 +44,18 @@ def check_settings(config: Any) -> None:
     for key, least in at_least.items():
         if isinstance(value := _get(config, key), int) and value < least:
             raise UserError(f"{key} must be at least {least}, but is {value}")
+    at_most = {
+        "tokenizer.vocab_size": 10_000_000,
+        "tokenizer.train_sentences": 2**31 - 1,
+        "train.tokens_per_batch": 100_000_000,
+        "train.accumulate": MOST,
+        "train.threads": 4096,
+    }
+    counts = ("max_updates", "max_epochs", "patience", "validate_every", "checkpoint_every", "log_every", "keep", "keep_best")
+    at_most |= dict.fromkeys([f"train.{key}" for key in (*counts, "max_non_finite")], 2**53)
+    for key, most in at_most.items():
+        if isinstance(value := _get(config, key), int) and value > most:
+            raise UserError(f"{key} must be at most {most:,}, but is {value:,}")
     if config["seed"] >= 2**63:
         raise UserError(f"seed must be less than 2^63, but is {config['seed']}")
     for key in ("tokenizer.sampling", "train.label_smoothing"):
@@ -75,7 +87,10 @@ def _check_guide(config: Any) -> None:
 
 
 MOST = 1_000_000
-"""What no number of pieces, hypotheses or sentences of a search exceeds."""
+"""What no number of pieces of a search exceeds."""
+MOST_AT_ONCE = {"beam": 1_000, "n_best": 1_000, "samples": 1_000, "batch_size": 10_000}
+MOST_HYPOTHESES = 100_000
+"""What is searched in one batch: sentences, times the beam or the samples."""
 
 
 def check_decode_settings(decode: Any) -> None:
@@ -93,9 +108,12 @@ def check_decode_settings(decode: Any) -> None:
     for key, least in (at_least | {"min_length": 0, "length_offset": 0, "top_k": 0, "seed": 0}).items():
         if (value := decode[key]) is not None and value < least:
             raise UserError(f"decode.{key} must be at least {least}, but is {value}")
-    for key in ("beam", "n_best", "samples", "top_k", "min_length", "max_length", "length_offset", "batch_size"):
-        if (value := decode[key]) is not None and value > MOST:
-            raise UserError(f"decode.{key} must be at most {MOST:,}, but is {value}")
+    pieces = ("top_k", "min_length", "max_length", "max_source_length", "length_offset")
+    for key, most in (dict.fromkeys(pieces, MOST) | MOST_AT_ONCE).items():
+        if (value := decode[key]) is not None and value > most:
+            raise UserError(f"decode.{key} must be at most {most:,}, but is {value:,}")
+    if (value := decode["seed"]) is not None and value >= 2**63:
+        raise UserError(f"decode.seed must be less than 2^63, but is {value:,}")
     for key in ("length_penalty", "coverage_penalty", "length_ratio"):
         if (value := decode[key]) is not None and not 0 <= value <= 100:
             raise UserError(f"decode.{key} must be from 0 to 100, but is {value}")
@@ -107,8 +125,11 @@ def check_decode_settings(decode: Any) -> None:
         raise UserError(f"decode.top_p must be more than 0 and at most 1, which takes all pieces, but is {value}")
     if (value := decode["patience"]) is not None and not value > 0:
         raise UserError(f"decode.patience must be more than 0, but is {value}: 1 is usual")
-    if any(decode[key] is None for key in ("search", "beam", "samples", "n_best", "min_length", "max_length")):
+    if any(decode[key] is None for key in ("search", "beam", "samples", "n_best", "min_length", "max_length", "batch_size")):
         return  # which the run's own settings complete
+    wide = "beam" if decode["search"] == "beam" else "samples"
+    if (value := decode["batch_size"] * decode[wide]) > MOST_HYPOTHESES:
+        raise UserError(f"decode.batch_size times decode.{wide} must be at most {MOST_HYPOTHESES:,}, but is {value:,}")
     most = {"beam": decode["beam"], "mbr": decode["samples"]}.get(decode["search"], decode["n_best"])
     if decode["n_best"] > most:
         key = "samples" if decode["search"] == "mbr" else "beam"

@@ -48,16 +48,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_help())
+        _console().put(_help())
         return 0
     if arguments[0] in ("--version", "-V", "version"):
-        print(f"nmt {nmt.__version__}")
+        _console().put(f"nmt {nmt.__version__}")
         return 0
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # asks for a checkpoint; where there is nothing to save, for nothing
     command, *rest = arguments
     if command not in COMMANDS:
-        print(f"nmt: there is no command {command!r}; there are: {', '.join(COMMANDS)} (nmt --help)", file=sys.stderr)
+        _console().put_error(f"nmt: there is no command {command!r}; there are: {', '.join(COMMANDS)} (nmt --help)")
         return 2
     try:
         for argument in rest:
@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as end:
         again = "the same torchrun command" if "TORCHELASTIC_RUN_ID" in os.environ else shlex.join(["nmt", command, *rest])
         continued = f"; to continue: {again}" if command == "train" else ""
-        print(f"nmt {command}: {str(end) or 'interrupted'}{continued}", file=sys.stderr)
+        _console().put_error(f"nmt {command}: {str(end) or 'interrupted'}{continued}")
         return 128 + getattr(end, "signal_number", signal.SIGINT)
 
 
@@ -217,8 +217,13 @@ def _message(error: Exception) -> str | None:
 
 
 def _fail(command: str, message: str) -> int:
-    print(f"nmt {command}: {message}", file=sys.stderr)
+    _console().put_error(f"nmt {command}: {message}")
     return 2
+
+
+def _console() -> Any:
+    """The module through which everything is shown; imported late, for it takes a while."""
+    return importlib.import_module("nmt.console")
 
 
 PARTS = ("positions", "pattern", "feedforward")

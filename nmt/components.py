@@ -13,9 +13,11 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from nmt.data.corpus import Corpus
 from nmt.errors import UserError
+from nmt.machine import physical_memory
 from nmt.models.attention import Attention
 from nmt.models.encoder import Encoder
 from nmt.models.feedforward import FeedForward
@@ -36,9 +38,40 @@ def build_corpus(spec: Spec) -> Corpus:
 
 
 def build_model(spec: Spec, vocabulary: Vocabulary) -> Seq2Seq:
-    """The model that a config's `model` describes, freshly initialised."""
+    """The model that a config's `model` describes, freshly initialised.
+
+    Raises:
+        UserError: if it is none, or one that this machine has not the memory for.
+    """
+    model_without_memory(spec, vocabulary)
     model: Seq2Seq = _build(spec, "model", vocabulary)
     return model
+
+
+def model_without_memory(spec: Spec, vocabulary: Vocabulary) -> Seq2Seq:
+    """The same on the meta device, where tensors have shapes and nothing else.
+
+    Raises:
+        UserError: as `build_model`.
+    """
+    with torch.device("meta"), _Uninitialised():
+        model: Seq2Seq = _build(spec, "model", vocabulary)
+    needed = sum(value.nbytes for value in (*model.parameters(), *model.buffers()))
+    if needed > (there := physical_memory()):
+        raise UserError(f"model takes {needed:,} bytes, but this machine has {there:,}: choose smaller sizes")
+    return model
+
+
+_KEEP_SHAPE = (torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.div)
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Leaves tensors as they are: to initialise one without memory, torch would first import its compiler for a second."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", None) == torch.nn.init.__name__ or func in _KEEP_SHAPE:
+            return [*args, *(kwargs or {}).values()][0]
+        return func(*args, **(kwargs or {}))
 
 
 def build_optimizer(spec: Spec, model: torch.nn.Module) -> torch.optim.Optimizer:
@@ -192,6 +225,15 @@ def _check_type(value: Any, annotation: Any, key: str) -> None:
     if not fits:
         wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in accepted)
         raise UserError(f"{key} must be {wanted}, but is {value!r}")
+    if type(value) is int and abs(value) > (most := _most(key)):
+        raise UserError(f"{key} must be at most {most:,}, but is {value:,}")
+
+
+def _most(key: str) -> int:
+    """What no whole number of a part exceeds: sizes of a model decide how much memory and time its making takes."""
+    if not key.startswith("model."):
+        return 2**63 - 1
+    return 1_000 if key.endswith(("layers", "heads")) else 1_000_000
 
 
 def _check_items(value: Any, kinds: tuple[Any, ...], key: str) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from nmt.errors import UserError, naming
 
@@ -177,6 +177,31 @@ def is_regular(path: Path) -> bool:
     """Whether a regular file is there, and no link."""
     found = _status(path)
     return found is not None and stat.S_ISREG(found.st_mode)
+
+
+def open_regular(path: Path, *, most: int) -> BinaryIO:
+    """Open a regular file, or a link to one, for reading; what is none is neither waited for nor read.
+
+    Args:
+        path: of the file.
+        most: bytes that such a file may have.
+
+    Raises:
+        UserError: if it is a pipe, a device or a folder, is too large, or cannot be read.
+        FileNotFoundError: if there is nothing.
+    """
+    try:
+        number = os.open(regular_file(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    found = os.fstat(number)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+        os.close(number)
+        regular_file(path)
+        raise UserError(f"{path} is not what nmt writes: it has {found.st_size:,} bytes, more than {most:,}")
+    return os.fdopen(number, "rb")
 
 
 def flush(folder: Path) -> None:

@@ -33,6 +33,11 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def physical_memory() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def use_threads(count: int | None) -> None:
     """Let torch use so many CPU threads, and keep the memory that it gives back.
 

@@ -2,11 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from nmt.config import TrainSettings
-from nmt.errors import UserError
 from nmt.files import inside, written_whole
+from nmt.saved import MEBIBYTE, Amount, Count, Number, checked, read_json
 from nmt.training.progress import Progress
 
 Result = dict[str, Any]
@@ -19,6 +19,33 @@ Result = dict[str, Any]
 """
 
 _NAME = "result.json"
+_ADVICE = "remove it, and `nmt train` with this run_dir writes it again"
+
+
+class _Saved(TypedDict):
+    """What is read of it."""
+
+    model: str
+    parameters: Count
+    updates: Count
+    seconds: Amount
+    target_tokens_per_second: Amount
+    dev: "_ByBleu | _ByChrf"
+    test: "_Test | None"
+    signatures: NotRequired[dict[str, str]]
+
+
+class _ByBleu(TypedDict):
+    bleu: Number
+
+
+class _ByChrf(TypedDict):
+    chrf: Number
+
+
+class _Test(TypedDict):
+    bleu: Number
+    chrf: Number
 
 
 def result_of(
@@ -69,18 +96,11 @@ def read_result(directory: Path) -> Result | None:
     """
     path = directory / _NAME
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        numbers = [result[key] for key in ("parameters", "updates", "seconds", "target_tokens_per_second")]
-        numbers += [dev_score(result)[1], *(result["test"] or {}).values()]
-        if not all(isinstance(number, int | float) for number in numbers):
-            raise TypeError("not a number")
-        if not all(isinstance(signature, str) for signature in result.get("signatures", {}).values()):
-            raise TypeError("not a signature")
+        result = read_json(path, dict[str, Any], most=MEBIBYTE, advice=_ADVICE)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged: remove it, and `nmt train` with this run_dir writes it again") from error
-    return Result(result)
+    checked(result, _Saved, path, advice=_ADVICE)
+    return result
 
 
 def dev_score(result: Result) -> tuple[str, float]:

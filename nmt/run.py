@@ -7,22 +7,22 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from nmt.checks import check_decode_settings, check_read
-from nmt.components import build_model
-from nmt.config import DecodeSettings, TokenizerSettings, TrainConfig, free_keys
+from nmt.components import build_model, model_without_memory
+from nmt.config import DecodeSettings, GuideSettings, TokenizerSettings, TrainConfig, free_keys
 from nmt.data.tokenizer import MANIFEST, Tokenizer
 from nmt.errors import UserError
 from nmt.files import check_inside, flush, inside, resolved, scratch_folder, write_text, written_whole
 from nmt.languages import tokenizer_of
 from nmt.lock import held
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
+from nmt.saved import MEBIBYTE, checked, read_json, read_yaml
 from nmt.tokenisation import tokenisation_of
 from nmt.training.checkpoint import Checkpoint
 from nmt.training.checkpoints import Checkpoints
@@ -88,8 +88,13 @@ class Run:
 
     def build_model(self) -> Seq2Seq:
         """The run's model, freshly initialised."""
-        tokenizer = self.tokenizer
-        return build_model(self.config["model"], Vocabulary(tokenizer.src_size, tokenizer.tgt_size, tokenizer.joint))
+        return build_model(self.config["model"], self._vocabulary())
+
+    def _model_without_memory(self) -> Seq2Seq:
+        return model_without_memory(self.config["model"], self._vocabulary())
+
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.tokenizer.src_size, self.tokenizer.tgt_size, self.tokenizer.joint)
 
     def load_model(self, checkpoint: str, device: torch.device, weights: str = "auto") -> Seq2Seq:
         """The run's model with the parameters of a checkpoint, in evaluation mode.
@@ -106,6 +111,7 @@ class Run:
 
     def load_found(self, found: Checkpoint, device: torch.device, weights: str = "auto") -> Seq2Seq:
         """The same of a checkpoint at hand."""
+        found.check_model(self._model_without_memory(), found.file_of(weights))
         model = self.build_model()
         found.load_model(model, found.file_of(weights))
         return model.to(device).eval()
@@ -149,25 +155,35 @@ def read_config(directory: Path) -> Config:
         UserError: if the directory is not a run, or its config cannot be read.
     """
     path = directory / "config.yaml"
-    if not path.is_file():
+    if not path.exists():
         what = "has no config.yaml" if directory.is_dir() else "does not exist"
         raise UserError(f"{directory} is not a run: it {what}; give a directory that `nmt train` has written (run=DIR)")
-    try:
-        config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    found = read_yaml(path)
     wanted = ("data", "model", "tokenizer", "decode")
-    if not isinstance(config, dict) or not all(isinstance(config.get(key), dict) for key in wanted):
+    if not isinstance(found, dict) or not all(isinstance(found.get(key), dict) for key in wanted):
         raise UserError(f"{path} is not the config of a run: it lacks one of {', '.join(wanted)}")
+    config: Config = found
     config["tokenizer"] = _older(config["tokenizer"]) | config["tokenizer"]
-    for key, schema in (("decode", DecodeSettings), ("tokenizer", TokenizerSettings)):
-        try:
-            merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(_plain(config[key])))
-            config[key] = OmegaConf.to_container(merged, throw_on_missing=True)
-        except (OmegaConfBaseException, TypeError) as error:
-            raise UserError(f"{path}: {key} cannot be read: {str(error).splitlines()[0]}") from error
+    if "stop" not in config["decode"] and config["decode"].get("patience", 1) != 1:
+        config["decode"]["stop"] = "count"  # the only rule that an older nmt had
+    for key in ("src", "tgt"):
+        checked(config["data"].get(key), str | None, f"data.{key} in {path}")  # type: ignore[arg-type]  # which msgspec knows
+    for key, schema in (("decode", DecodeSettings), ("tokenizer", TokenizerSettings), ("guide", GuideSettings)):
+        if key in config:
+            config[key] = _section(config[key], schema, f"{path}: {key}")
     check_decode_settings(config["decode"])
-    return {str(key): value for key, value in config.items()}
+    return config
+
+
+def _section(settings: Any, schema: type, where: str) -> Config:
+    """The settings of one kind, those that an older nmt did not know with their defaults."""
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(_plain(checked(settings, Config, where))))
+        return dict(OmegaConf.to_container(merged, throw_on_missing=True))  # type: ignore[arg-type]  # of a dict
+    except (OmegaConfBaseException, TypeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{where} cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def settings_of_older(directory: Path, config: Config) -> dict[str, Any]:
@@ -186,12 +202,20 @@ def _older(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
 def read_corpus(directory: Path) -> dict[str, Any]:
     """What `corpus.json` of a run says that it was made of; raises `UserError` if it cannot be read."""
     path = directory / "corpus.json"
+    advice = "start anew in another run_dir"
     try:
-        saved = dict(json.loads(path.read_text(encoding="utf-8")))
-        dict(saved["fingerprints"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is missing or damaged: start anew in another run_dir") from error
+        saved = read_json(path, dict[str, Any], most=MEBIBYTE, advice=advice)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: {advice}") from error
+    checked(saved, _MadeOf, path, advice=advice)
     return saved
+
+
+class _MadeOf(TypedDict):
+    """What is read of `corpus.json`."""
+
+    fingerprints: dict[str, str]
+    init_from: NotRequired[dict[str, str]]
 
 
 def changed_texts(saved: Mapping[str, Any], fingerprints: Mapping[str, str]) -> list[str]:

@@ -12,10 +12,10 @@ from typing import Any
 
 from nmt.commands.opening import open_translator, runs_of
 from nmt.components import build_corpus
-from nmt.console import Output
+from nmt.console import Output, put
 from nmt.data.corpus import Corpus, read_split
 from nmt.decoding.translator import Translator
-from nmt.errors import UserError, naming
+from nmt.errors import UserError
 from nmt.evaluation.breakdown import by_frequency, by_length, occurrences
 from nmt.evaluation.comet import comet, fetch_comet
 from nmt.evaluation.likelihood import Likelihood, likelihood
@@ -240,12 +240,11 @@ def _more(texts: Texts, translator: Translator, loss: Likelihood | None, parts: 
 
 def _print(texts: Texts, scores: dict[str, Score], loss: Likelihood | None, parts: Breakdown | None) -> None:
     """The scores with their signatures, each on a line, then tables."""
-    lines = [f"{value.text}\n{value.signature}" for value in scores.values()]
+    put("\n".join(f"{value.text}\n{value.signature}" for value in scores.values()))
     shown = [*([loss_table(loss)] if loss else []), *(tables(parts) if parts else [])]
     wide = Output(width=1000)
     console = Output(highlight=False, width=max([80, *(wide.measure(table).maximum for table in shown)]))
     several = f", {len(texts.references)} references" if len(texts.references) > 1 else ""
-    with naming(Path("standard output")):
-        print(*lines, f"{texts.what}: {len(texts.sources):,} sentences{several}", sep="\n", flush=True)
+    put(f"{texts.what}: {len(texts.sources):,} sentences{several}")
     for table in shown:
         console.print(table)

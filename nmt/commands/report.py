@@ -1,6 +1,5 @@
 """`nmt report`: a table of runs, a row per setting."""
 
-import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +8,15 @@ from rich.text import Text
 from sacrebleu.metrics.chrf import CHRF
 
 from nmt.console import Output
-from nmt.data.files import read_lines
 from nmt.errors import UserError, naming
 from nmt.evaluation.comparison import Figure, Row, Translations, significance
+from nmt.evaluation.report import SCORES, Scores
 from nmt.evaluation.tables import as_csv, as_markdown, as_picture, for_terminal
 from nmt.files import write_text
 from nmt.published import Published
 from nmt.result import dev_score
 from nmt.run import Config
+from nmt.saved import read_json, read_saved_lines
 from nmt.sweep.groups import Finished, find_runs, grouped
 from nmt.tokenisation import SHOWN, Tokenisation, words_in
 
@@ -143,12 +143,15 @@ def _translations(runs: list[Finished]) -> dict[int, Translations]:
     for run in runs:
         folder = run.directory / "evaluation" / "test"
         try:
-            scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-            leading, signature = dev_score(run.result)[0], str(scores["bleu"]["signature"])
-            hypotheses, references = (list(read_lines(folder / f"{name}.txt")) for name in ("hypotheses", "references"))
-        except (OSError, ValueError, KeyError, TypeError):
+            scores = read_json(folder / SCORES, Scores)
+            leading, signature = dev_score(run.result)[0], scores["bleu"]["signature"]
+            hypotheses, references = (read_saved_lines(folder / f"{name}.txt") for name in ("hypotheses", "references"))
+        except (OSError, UserError):
             continue
-        if run.result["test"] and scores[leading]["score"] == run.result["test"][leading]:
+        if (
+            run.result["test"]
+            and (scores["chrf"] if leading == "chrf" else scores["bleu"])["score"] == run.result["test"][leading]
+        ):
             found[run.seed] = Translations(hypotheses, references, signature)
     return found
 

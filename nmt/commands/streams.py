@@ -1,13 +1,15 @@
 """Lines in, lines out: of files, pipes and terminals."""
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
+from nmt.console import visible
 from nmt.data.encodings import BYTE_ORDER_MARK, wide_encoding
 from nmt.data.files import read_lines
 from nmt.errors import UserError, naming
@@ -83,7 +85,7 @@ def output_to(path: str | None) -> Iterator[IO[bytes]]:
         if sys.stdout is None:
             raise UserError("standard output is closed: give a file with output=FILE")
         with naming(Path("standard output")):
-            yield sys.stdout.buffer
+            yield cast(BinaryIO, _Shown(sys.stdout.buffer)) if sys.stdout.isatty() else sys.stdout.buffer
         return
     file = Path(path)
     if file.exists() and not file.is_file():  # a pipe or a device is written as it comes
@@ -95,6 +97,19 @@ def output_to(path: str | None) -> Iterator[IO[bytes]]:
         raise UserError(f"output={path}: there is no folder {file.parent}; make it first")
     with written_whole(file, mode="wb") as output:
         yield output
+
+
+class _Shown(io.RawIOBase):
+    """A terminal, which obeys nothing in what it is given."""
+
+    def __init__(self, terminal: BinaryIO) -> None:
+        self._terminal = terminal
+
+    def write(self, lines: Any) -> int:
+        return self._terminal.write(visible(bytes(lines).decode()).encode())
+
+    def flush(self) -> None:
+        self._terminal.flush()
 
 
 def json_line(record: object) -> str:

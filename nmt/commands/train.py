@@ -5,14 +5,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from nmt.checks import check_settings
 from nmt.commands.evaluate import evaluate_split
 from nmt.config import TrainSettings
-from nmt.console import logged_to
+from nmt.console import Output, logged_to, plain
 from nmt.data.corpus import Corpus
 from nmt.decoding.loading import load_translator
 from nmt.errors import UserError, naming
@@ -112,6 +110,6 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(plain, row))
     with naming(Path("standard output")):
-        Console(highlight=False).print(table)
+        Output(highlight=False).print(table)

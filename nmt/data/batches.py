@@ -268,6 +268,8 @@ class TrainingData:
                 epoch=epoch,
             )
             updates = [batches[n : n + self._accumulate] for n in range(0, len(batches), self._accumulate)]
+            if first > 0 and first >= len(updates):
+                raise UserError(f"training cannot continue at update {first:,} of an epoch that has {len(updates):,}")
             for number in range(first, len(updates)):
                 last = number + 1 == len(updates)
                 yield epoch, updates[number], Position(epoch + 1, 0) if last else Position(epoch, number + 1)

@@ -3,18 +3,33 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from nmt.errors import naming
 from nmt.evaluation.metrics import References, Score, as_json, reference_sets
 from nmt.files import write_text
 from nmt.published import Published
+from nmt.saved import Number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCORES = "scores.json"
 PICTURE = "breakdown.png"
+
+
+class SavedScore(TypedDict):
+    """A score in `scores.json`."""
+
+    score: Number
+    signature: str
+
+
+class Scores(TypedDict):
+    """What is read of `scores.json`."""
+
+    bleu: SavedScore
+    chrf: SavedScore
 
 
 def evaluation_in(directory: Path, *, run: Path | None = None) -> Published:

@@ -11,7 +11,8 @@ from nmt.evaluation.differences import KEPT, RIGHT, WRONG, Example, Marked
 from nmt.evaluation.findings import CONTROLS, Findings
 
 STYLES = {KEPT: "", RIGHT: "bold green underline", WRONG: "bold red"}
-TERMINAL_CONTROLS = CONTROLS | {code: ascii(chr(code))[1:-1] for code in (*range(0x80, 0xA0), 0x2028, 0x2029)}
+_OBEYED = (*range(0x80, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+TERMINAL_CONTROLS = CONTROLS | {code: ascii(chr(code))[1:-1] for code in _OBEYED}
 """What else a terminal may obey, as Python writes it."""
 
 

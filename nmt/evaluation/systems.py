@@ -8,10 +8,11 @@ from typing import Any
 from nmt.data.files import read_lines
 from nmt.errors import UserError
 from nmt.evaluation.report import SCORES
-from nmt.saved import read_json
+from nmt.saved import read_json, read_saved_lines
 
 FILES = ("sources", "references", "hypotheses")
 """What an evaluation leaves, each with the ending .txt."""
+MOST_REFERENCES = 100
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,18 @@ class Text:
     @classmethod
     def read(cls, file: Path) -> "Text":
         """The lines of a file; raises `UserError` if it cannot be read or has none."""
-        text = cls(file, list(read_lines(file)))
-        if not text.lines:
+        return cls._of(file, list(read_lines(file)))
+
+    @classmethod
+    def saved(cls, file: Path) -> "Text":
+        """Those that an evaluation has left, which somebody else may have put there."""
+        return cls._of(file, read_saved_lines(file))
+
+    @classmethod
+    def _of(cls, file: Path, lines: list[str]) -> "Text":
+        if not lines:
             raise UserError(f"{file} is empty")
-        return text
+        return cls(file, lines)
 
 
 @dataclass(frozen=True)
@@ -56,8 +65,10 @@ class System:
         """What the evaluation of a run left."""
         folder = run / "evaluation" / split
         more = sorted(folder.glob("references-[0-9]*.txt"), key=lambda file: (len(file.stem), file.stem))  # -2, …, -9, -10
-        references = tuple(map(Text.read, (folder / "references.txt", *more)))
-        return cls(str(run), Text.read(folder / "hypotheses.txt"), Text.read(folder / "sources.txt"), references)
+        if len(more) > MOST_REFERENCES:
+            raise UserError(f"{folder} is not what nmt writes: it has more than {MOST_REFERENCES} references")
+        references = tuple(map(Text.saved, (folder / "references.txt", *more)))
+        return cls(str(run), Text.saved(folder / "hypotheses.txt"), Text.saved(folder / "sources.txt"), references)
 
 
 def is_evaluated(run: Path, split: str) -> bool:

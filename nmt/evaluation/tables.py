@@ -9,8 +9,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from rich.table import Table
-from rich.text import Text
 
+from nmt.console import plain
 from nmt.evaluation.comparison import Figure, Row
 from nmt.tokenisation import SHOWN
 
@@ -42,7 +42,7 @@ def for_terminal(rows: Sequence[Row]) -> Table:
     for heading in headings(rows):
         table.add_column(heading, justify="left" if heading == "setting" else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*map(Text, _cells(row, columns(rows))))
+        table.add_row(*map(plain, _cells(row, columns(rows))))
     return table
 
 

@@ -10,6 +10,7 @@ from nmt.config import free_keys
 from nmt.errors import UserError
 from nmt.result import Result, read_result
 from nmt.run import flat, read_config
+from nmt.saved import checked
 from nmt.sweep.slugs import as_typed, settings_in
 from nmt.training.checkpoints import Checkpoints
 
@@ -65,10 +66,11 @@ def find_runs(folders: Iterable[Path]) -> Found:
             continue
         free = free_keys() - set(ENDS) | {"seed"}
         # A key that is null may be missing in runs of an older nmt
+        seed = checked(config.get("seed"), int, f"seed in {directory / 'config.yaml'}")
         settings = {key: value for key, value in flat(config).items() if key not in free and value is not None}
-        first = seen.setdefault(repr((sorted(settings.items(), key=str), config["seed"])), directory)
+        first = seen.setdefault(repr((sorted(settings.items(), key=str), seed)), directory)
         if first is directory:
-            found.finished.append(Finished(directory, config["seed"], settings, result))
+            found.finished.append(Finished(directory, seed, settings, result))
         else:
             found.repeated.append((first, directory))
     return found

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from nmt.console import visible
 from nmt.errors import UserError
 from nmt.files import check_inside, folder_inside, open_inside, written_whole
 from nmt.lock import held
@@ -74,7 +75,7 @@ class SweepState:
         reason = _reason(error)
         trace = "".join(traceback.format_exception(error))
         with written_whole(self._failed / f"{slug}.txt") as file:
-            file.write(f"{reason}\n\n{trace}")
+            file.write(visible(f"{reason}\n\n{trace}"))
         return reason
 
     def failures(self) -> dict[str, str]:

@@ -1,18 +1,25 @@
 """A checkpoint: what is in it, and that it is checked before it is believed."""
 
 import hashlib
-import json
 import pickle
+import re
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
+import msgspec
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_model
+from safetensors.torch import load_file, load_model
 from torch import Tensor, nn
 
 from nmt.errors import UserError
+from nmt.files import open_regular
+from nmt.machine import physical_memory
+from nmt.saved import MEBIBYTE, Count, checked, damaged, read_json
+from nmt.training.tensors import check_archive, check_fits, saved_tensors
 
 FORMAT = 2
 AVERAGED = "averaged"
@@ -20,6 +27,30 @@ AVERAGED = "averaged"
 
 MODEL, EMA = "model.safetensors", "ema.safetensors"
 MANIFEST = "manifest.json"
+STATE, TRAINING = "state.json", "training.pt"
+SHARDS = "optimizer"
+"""The folder of a checkpoint for an optimizer whose state is split among processes."""
+
+_NAME = re.compile(rf"{re.escape(MODEL)}|{re.escape(EMA)}|{STATE}|{TRAINING}|{SHARDS}/(?!\.\.?$)[\w.-]+", re.ASCII)
+_ANY = 16 * MEBIBYTE
+"""Bytes of a file that holds no tensors, or of what a file holds beside them."""
+
+
+class NewerFormatError(UserError):
+    """A checkpoint is of a newer nmt."""
+
+
+class Manifest(TypedDict):
+    """What `manifest.json` holds: for each other file, by its plain name, the SHA-256 of its content."""
+
+    format: int
+    sha256: dict[str, Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]]
+
+
+_UNREADABLE: tuple[type[Exception], ...]
+_UNREADABLE = (pickle.UnpicklingError, EOFError, RuntimeError, LookupError, AttributeError, TypeError, ValueError)
+_UNREADABLE += (AssertionError, ArithmeticError, MemoryError, NotImplementedError, OSError, struct.error)
+"""What torch says of a file that is none of its own."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +87,27 @@ class Checkpoint:
     def updates(self) -> int:
         """The update after which it was written."""
         name = self.directory.name.removeprefix("step-")
-        return int(name) if name.isdecimal() else int(self.state()["updates"])  # a copy that followed the links last and best
+        if name.isdecimal():
+            return int(name)
+        return checked(self.state().get("updates"), Count, self.directory / STATE)  # a copy that followed last and best
+
+    def manifest(self) -> Manifest:
+        """Its files and their checksums.
+
+        Raises:
+            FileNotFoundError: if there is none.
+            UserError: if it has a newer format, or is damaged.
+        """
+        path = self.directory / MANIFEST
+        found = read_json(path, dict[str, Any], most=MEBIBYTE)
+        if isinstance(form := found.get("format"), int) and form > FORMAT:
+            raise NewerFormatError(
+                f"{self.directory} has checkpoint format {form}, but this nmt reads up to {FORMAT}: install a newer nmt"
+            )
+        manifest = checked(found, Manifest, path)
+        if strange := [name for name in manifest["sha256"] if not _NAME.fullmatch(name)]:
+            raise damaged(path, f"{strange[0]!r:.80} is not the name of a file in a checkpoint")
+        return manifest
 
     def damage(self) -> str | None:
         """What is wrong with it, or None.
@@ -65,20 +116,29 @@ class Checkpoint:
             UserError: if it has a newer format.
         """
         try:
-            manifest = json.loads((self.directory / MANIFEST).read_text(encoding="utf-8"))
-            if manifest["format"] > FORMAT:
-                raise UserError(
-                    f"{self.directory} has checkpoint format {manifest['format']}, but this nmt reads up to {FORMAT}: "
-                    "install a newer nmt"
-                )
-            for name in {MODEL, "state.json"} | manifest["sha256"].keys():
-                if sha256(self.directory / name) != manifest["sha256"][name]:
+            sums = self.manifest()["sha256"]
+            shards = {f"{SHARDS}/{path.name}" for path in (self.directory / SHARDS).glob("*")}
+            for name in sorted({MODEL, STATE, *shards} | sums.keys()):
+                if name in (MODEL, EMA):
+                    saved_tensors(self.directory / name)
+                if name not in sums or sha256(self.directory / name, most=self._most(name)) != sums[name]:
                     return f"{self.directory / name} was cut short or altered"
-        except (FileNotFoundError, IsADirectoryError) as error:
+        except NewerFormatError:
+            raise
+        except UserError as error:
+            return str(error)
+        except (FileNotFoundError, NotADirectoryError) as error:
             return f"{error.filename} is missing"
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
-            return f"{self.directory / MANIFEST} was cut short or altered"
         return None
+
+    def _most(self, name: str) -> int:
+        """The bytes that a file of it may have, known before it is read."""
+        if name in (MODEL, EMA):
+            return physical_memory()
+        if name in (STATE, MANIFEST):
+            return _ANY
+        others = sum(path.stat().st_size for path in (self.directory / SHARDS).glob("*") if path.name != Path(name).name)
+        return 4 * (self.directory / MODEL).stat().st_size + _ANY - others  # no optimizer keeps more of a parameter
 
     def file_of(self, weights: str) -> str:
         """The name of the file of `raw` parameters or of their average, `ema`; `auto` is the average where there is one.
@@ -90,15 +150,21 @@ class Checkpoint:
             raise UserError(f"weights must be auto, raw or ema, but is {weights!r}")
         return EMA if weights == "ema" or (weights == "auto" and (self.directory / EMA).exists()) else MODEL
 
+    def check_model(self, model: nn.Module, name: str = MODEL) -> None:
+        """Raise `UserError` if a file of it, whose header alone is read, cannot fill a model, which may be on `meta`."""
+        if (path := self.directory / name).exists():
+            check_fits(path, dict(model.state_dict()), whole=False)
+
     def load_model(self, model: nn.Module, name: str = MODEL) -> None:
         """Fill a model with the parameters in one of its files.
 
         Raises:
             UserError: if the checkpoint is damaged, has no such file or belongs to another model.
         """
+        self.check_model(model, name)
+        path = self.directory / name
         if problem := self.damage():
             raise UserError(f"{problem}: name another checkpoint with checkpoint=…")
-        path = self.directory / name
         if not path.exists():
             raise UserError(f"{path} is not there: only a run with train.ema_decay has averages; set weights=raw")
         try:
@@ -113,28 +179,44 @@ class Checkpoint:
         Raises:
             UserError: if the file holds anything but tensors and plain values, which is then not loaded; or is of an older nmt.
         """
-        path = self.directory / "training.pt"
-        if json.loads((self.directory / MANIFEST).read_text(encoding="utf-8"))["format"] < FORMAT:
+        path = self.directory / TRAINING
+        if self.manifest()["format"] < FORMAT:
             raise UserError(
                 f"{self.directory} was written by an older nmt: it can be evaluated and translated with, but not continued; "
                 "train in another run_dir"
             )
+        check_archive(path, most=self._most(TRAINING))
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except _UNREADABLE as error:
             raise UserError(f"{path} is damaged, or holds more than tensors and plain values: it is not loaded") from error
+        if type(state) is not dict:
+            raise damaged(path, f"it holds a {type(state).__name__}")
         return state
 
+    def averages(self, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The exponential moving averages of parameters.
+
+        Raises:
+            UserError: if they are not those of these parameters.
+        """
+        check_fits(self.directory / EMA, wanted)
+        return load_file(self.directory / EMA)
+
     def state(self) -> dict[str, Any]:
-        """What was counted."""
-        path = self.directory / "state.json"
-        try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{path} is not what nmt writes") from error
+        """What was counted.
+
+        Raises:
+            UserError: if that cannot be read.
+        """
+        return read_json(self.directory / STATE, dict[str, Any], most=_ANY)
 
 
-def sha256(path: Path) -> str:
-    """The checksum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256(path: Path, *, most: int = 2**63) -> str:
+    """The checksum of a regular file.
+
+    Raises:
+        UserError: if it is none, or has more bytes than `most`.
+    """
+    with open_regular(path, most=most) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # BinaryIO has what it needs

@@ -4,7 +4,6 @@ Where the two have different vocabularies, the pieces that both have, by their t
 and of the output layer along; the other rows stay as they were drawn.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,9 +46,8 @@ class Origin:
     @property
     def identity(self) -> dict[str, str]:
         """What tells these parameters from all others."""
-        manifest = json.loads((self.checkpoint.directory / "manifest.json").read_text(encoding="utf-8"))
         name = f"{self.checkpoint.directory.name}/{self.weights}"
-        return {"checkpoint": name, "sha256": manifest["sha256"][self.weights]}
+        return {"checkpoint": name, "sha256": self.checkpoint.manifest()["sha256"][self.weights]}
 
     def tokenizer(self, *, sampling: float) -> Tokenizer:
         """The tokenizer of that run, with another strength of subword sampling."""
@@ -110,7 +108,7 @@ def _find(config: Config, directory: Path) -> Origin | None:
 
 
 def _warn_of_languages(config: Config, old: Run) -> None:
-    there, here = ([data["src"], data["tgt"]] for data in (old.config["data"], config["data"]))
+    there, here = ([str(data.get(key)) for key in ("src", "tgt")] for data in (old.config["data"], config["data"]))
     if there != here:
         log.warning(f"init_from={old.directory} translates {' to '.join(there)}, this run {' to '.join(here)}")
 

@@ -28,6 +28,7 @@ from nmt.run import (
     read_corpus,
     settings_of_older,
 )
+from nmt.saved import checked
 from nmt.training import distributed
 from nmt.training.budget import device_budget
 from nmt.training.checkpoints import Checkpoints
@@ -146,7 +147,10 @@ def _check_same(directory: Path, config: Config, made_of: dict[str, Any]) -> Non
     stored = read_config(directory)
     config["tokenizer"] |= settings_of_older(directory, stored)
     if config["train"]["tokens_per_batch"] == "auto":  # what was found then
-        config["train"]["tokens_per_batch"] = stored["train"]["tokens_per_batch"]
+        settings = checked(stored.get("train"), dict[str, Any], f"train in {directory / 'config.yaml'}")
+        config["train"]["tokens_per_batch"] = checked(
+            settings.get("tokens_per_batch"), int, "train.tokens_per_batch of the run"
+        )
     found = differences(stored, config)
     saved = read_corpus(directory)
     found += changed_texts(saved, made_of["fingerprints"])

@@ -1,11 +1,28 @@
 """What training counts, and when it validates, saves and stops."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from nmt.config import TrainSettings
 from nmt.data.batches import Position
-from nmt.errors import UserError
+from nmt.saved import Amount, Count, checked, damaged
+
+
+class _Counted(TypedDict):
+    """What `state.json` may hold. A loss may be no number."""
+
+    updates: Count
+    position: dict[str, Count]
+    tokens: Count
+    seconds: Amount
+    update_seconds: Amount
+    validated: int
+    best: list[dict[str, float]]
+    unscheduled: dict[str, float] | None
+    bad_validations: Count
+    history: list[float]
+    non_finite: Count
+
 
 RANKED = "best_updates"
 """In `state.json`, the updates of the validations that are remembered, the best first."""
@@ -56,13 +73,16 @@ class Progress:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Progress":
         """From what `state.json` holds; raises `UserError` where it holds anything else."""
+        where = "the state.json of a checkpoint"
         try:
             best, last = [_best(one) for one in state["best"]], state.get("unscheduled")
             values = {name: value for name, value in state.items() if name != RANKED} | {"best": best}
             values["unscheduled"] = None if last is None else _best(last)
-            return cls(**(values | {"position": Position(**state["position"])}))
+            progress = cls(**(values | {"position": Position(**state["position"])}))
         except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"the state.json of a checkpoint is not what this nmt writes: {error}") from error
+            raise damaged(where, str(error)) from error
+        checked(progress.as_state(), _Counted, where)
+        return progress
 
     def as_state(self) -> dict[str, Any]:
         """What `state.json` holds: all fields, and the updates of the best validations, for whoever keeps their checkpoints."""

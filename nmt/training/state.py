@@ -2,27 +2,38 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
+import msgspec
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save as write
 
-from nmt.errors import UserError
+from nmt.saved import Amount, checked, damaged
 from nmt.training import distributed
-from nmt.training.checkpoint import EMA, MODEL, Checkpoint, Contents
+from nmt.training.checkpoint import EMA, MODEL, SHARDS, TRAINING, Checkpoint, Contents
 from nmt.training.checkpoints import CheckpointWriter
 from nmt.training.loop import Trainer
 from nmt.training.progress import Progress
-from nmt.training.randomness import random_state, restore_random_state
+from nmt.training.randomness import check_random_state, random_state, restore_random_state
+from nmt.training.tensors import checked_optimizer_state, saved_tensors
 
-SHARDS = "optimizer"
-"""The folder of a checkpoint for an optimizer whose state is split among processes."""
+Environment = dict[Annotated[str, msgspec.Meta(max_length=100)], Annotated[str, msgspec.Meta(max_length=1000)] | int | None]
+"""Versions and hardware, by name."""
+
+
+class Saved(TypedDict):
+    """What `training.pt` holds."""
+
+    optimizer: dict[Any, Any]
+    random: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1, max_length=100_000)]
+    scaler: dict[str, Amount]
+    environment: Environment
 
 
 def save(writer: CheckpointWriter, model: nn.Module, trainer: Trainer, progress: Progress, environment: dict[str, Any]) -> None:
@@ -61,18 +72,29 @@ class Restored:
 
 
 def restore(checkpoint: Checkpoint, trainer: Trainer) -> Restored:
-    """Put a trainer, whose model has the checkpoint's parameters already, where the checkpoint was made."""
-    training = checkpoint.training()
-    if missing := {"optimizer", "random", "scaler", "environment"} - training.keys():
-        raise UserError(f"{checkpoint.directory / 'training.pt'} lacks {', '.join(sorted(missing))}: it is not what nmt writes")
+    """Put a trainer, whose model has the checkpoint's parameters already, where the checkpoint was made.
+
+    Raises:
+        UserError: if the checkpoint holds anything that no such training has written.
+    """
+    where = checkpoint.directory / TRAINING
+    progress = Progress.from_state(checkpoint.state())
+    training = checked(checkpoint.training(), Saved, where)
+    for random in training["random"]:
+        check_random_state(random, where)
+    own = trainer.scaler.state_dict()
+    if own.keys() != training["scaler"].keys():
+        raise damaged(where, f"the scale of its loss has the values {list(training['scaler'])!r:.80}, not {list(own)}")
     if (checkpoint.directory / SHARDS).is_dir():
-        _read_shards(trainer, checkpoint.directory / SHARDS, training["optimizer"])
+        _read_shards(trainer, checkpoint.directory / SHARDS, training["optimizer"], where)
     elif trainer.settings.parallel != "fsdp":  # else nothing had been updated yet
-        trainer.optimizer.load_state_dict(training["optimizer"])
-    trainer.scaler.load_state_dict(training["scaler"])
+        trainer.optimizer.load_state_dict(checked_optimizer_state(training["optimizer"], trainer.optimizer, where))
+    if own:
+        counted = {name: type(own[name])(training["scaler"][name]) for name in ("scale", "_growth_tracker")}
+        trainer.scaler.load_state_dict(own | counted)
     if trainer.averages is not None:
-        trainer.averages.load(load_file(checkpoint.directory / EMA))
-    return Restored(Progress.from_state(checkpoint.state()), training["environment"], training["random"])
+        trainer.averages.load(checkpoint.averages(trainer.averages.values))
+    return Restored(progress, training["environment"], training["random"])
 
 
 def whole_weights(model: nn.Module, values: dict[str, Tensor] | None = None, *, here: bool = True) -> dict[str, Tensor]:
@@ -116,17 +138,26 @@ def _write_shards(trainer: Trainer, folder: Path) -> dict[str, Any]:
     return rest
 
 
-def _read_shards(trainer: Trainer, folder: Path, rest: dict[str, Any]) -> None:
-    """Read them, however many processes wrote them and however many read."""
+def _read_shards(trainer: Trainer, folder: Path, rest: dict[Any, Any], where: Path) -> None:
+    """Read them, however many processes wrote them and however many read. Settings stay those of the trainer."""
     optimizer: dict[str, Any] = get_optimizer_state_dict(trainer.trained, trainer.optimizer)
-    tensors, _ = _split(optimizer)
-    load(tensors, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=not dist.is_initialized())
+    tensors, others = _split(optimizer)
+    for path in folder.glob("*"):
+        saved_tensors(path)
+    try:
+        load(tensors, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=not dist.is_initialized())
+    except (CheckpointException, RuntimeError, ValueError, LookupError) as error:
+        raise damaged(folder, str(error).strip().splitlines()[-1]) from error
+    saved = rest.get("state")
     for name, values in optimizer["state"].items():
         for key in values:
-            values[key] = tensors.get(f"{name}/{key}", rest["state"].get(name, {}).get(key))
-    set_optimizer_state_dict(
-        trainer.trained, trainer.optimizer, {"state": optimizer["state"], "param_groups": rest["param_groups"]}
-    )
+            if f"{name}/{key}" in tensors:
+                values[key] = tensors[f"{name}/{key}"]
+                continue
+            values[key] = saved.get(name, {}).get(key) if isinstance(saved, dict) else None
+            if type(values[key]) is not type(others["state"][name][key]):
+                raise damaged(where, f"{key} of its optimizer is {values[key]!r:.80}")
+    set_optimizer_state_dict(trainer.trained, trainer.optimizer, optimizer)
 
 
 def _split(optimizer: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -1,6 +1,10 @@
 """A run or checkpoint from a stranger runs nothing."""
 
 import json
+import os
+import resource
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +12,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from nmt.components import build_corpus, build_model, build_optimizer, build_schedule
+from nmt.checks import check_settings
+from nmt.cli import main
+from nmt.components import build_corpus, build_model, build_optimizer, build_schedule, model_without_memory
 from nmt.config import compose
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
@@ -16,6 +22,7 @@ from nmt.models.seq2seq import Vocabulary
 from nmt.run import Run, read_config
 from nmt.training.checkpoint import MODEL, Checkpoint, Contents
 from nmt.training.state import whole_weights
+from nmt.training.tensors import saved_tensors
 
 VOCABULARY = Vocabulary(13, 13, joint=True)
 
@@ -135,3 +142,152 @@ def test_a_checkpoint_of_a_newer_format_says_so(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"format": 99, "sha256": {}}))
     with pytest.raises(UserError, match=r"format 99.*newer nmt"):
         Checkpoint(tmp_path).damage()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("encoder_layers", 10**9, r"model\.encoder_layers must be at most 1,000, but is 1,000,000,000"),
+        ("decoder_layers", 1001, r"model\.decoder_layers must be at most 1,000"),
+        ("heads", 10**6, r"model\.heads must be at most 1,000"),
+        ("dim", 10**7, r"model\.dim must be at most 1,000,000"),
+        ("dim", 10**6, r"model takes .* bytes, but this machine has"),
+        ("feedforward_dim", 10**30, r"model\.feedforward_dim must be at most 1,000,000"),
+        (
+            "positions",
+            {"_target_": "nmt.models.positions.Learned", "length": 10**9},
+            r"model\.positions\.length must be at most 1,000,000",
+        ),
+    ],
+)
+def test_a_model_that_no_machine_holds_is_refused_before_it_takes_memory(key: str, value: Any, message: str) -> None:
+    spec = compose("train", ["model=transformer_tiny"])["model"] | {key: value}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=message):
+        build_model(spec, VOCABULARY)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB
+
+
+def test_a_model_without_memory_has_the_shapes_of_the_model_and_draws_nothing() -> None:
+    for name in (
+        "bahdanau_tiny",
+        "luong_tiny",
+        "transformer_tiny",
+        "hybrid_tiny",
+        "decoder_only_tiny",
+        "cho_tiny",
+        "encdec_tiny",
+    ):
+        spec = compose("train", [f"model={name}"])["model"]
+        before = torch.get_rng_state()
+        shapes = {key: value.shape for key, value in model_without_memory(spec, VOCABULARY).state_dict().items()}
+        assert torch.get_rng_state().equal(before)
+        assert shapes == {key: value.shape for key, value in build_model(spec, VOCABULARY).state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("tokenizer.vocab_size=1000000000000", r"tokenizer\.vocab_size must be at most 10,000,000"),
+        ("decode.beam=1000000", r"decode\.beam must be at most 1,000"),
+        ("decode.batch_size=1000000000", r"decode\.batch_size must be at most 10,000"),
+        ("decode.max_length=1000000000", r"decode\.max_length must be at most 1,000,000"),
+        ("decode.beam=999 decode.batch_size=9999", r"decode\.batch_size times decode\.beam must be at most 100,000"),
+        ("train.tokens_per_batch=100000000000", r"train\.tokens_per_batch must be at most"),
+    ],
+)
+def test_sizes_that_are_typed_have_bounds(override: str, message: str) -> None:
+    config = compose("train", ["model=transformer_tiny", *override.split()])
+    with pytest.raises(UserError, match=message):
+        check_settings(config)
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_counts_of_the_grammar_have_bounds(split: str) -> None:
+    spec = compose("train", ["model=luong_tiny"])["data"]
+    with pytest.raises(UserError, match=rf"data\.{split}_pairs must be at most"):
+        build_corpus(spec | {f"{split}_pairs": 10**9})
+
+
+def header_of(values: dict[str, Any], data: bytes, length: int | None = None) -> bytes:
+    text = json.dumps(values).encode()
+    return (len(text) if length is None else length).to_bytes(8, "little") + text + data
+
+
+WEIGHT = {"weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
+LIES = {
+    "long": header_of(WEIGHT, bytes(24), length=2**60),
+    "longer than the file": header_of(WEIGHT, bytes(24), length=10**6),
+    "a larger shape": header_of({"weight": WEIGHT["weight"] | {"shape": [10**6, 10**6]}}, bytes(24)),
+    "offsets beyond": header_of({"weight": WEIGHT["weight"] | {"data_offsets": [0, 10**12]}}, bytes(24)),
+    "offsets turned round": header_of({"weight": WEIGHT["weight"] | {"data_offsets": [24, 0]}}, bytes(24)),
+    "whole numbers": header_of({"weight": WEIGHT["weight"] | {"dtype": "I32"}}, bytes(24)),
+    "more behind": header_of(WEIGHT, bytes(25)),
+    "a list": header_of({"weight": [1]}, bytes(24)),
+    "nested": (10**6).to_bytes(8, "little") + b"[" * 10**6,
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("kind", LIES)
+def test_a_header_of_parameters_that_lies_is_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / MODEL
+    path.write_bytes(header_of(WEIGHT, bytes(24)))
+    assert saved_tensors(path)["weight"]["shape"] == [2, 3]
+    path.write_bytes(LIES[kind])
+    with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
+        saved_tensors(path)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "..", "optimizer/../x", "a/b", "config.yaml", "x\x1b[2J", ""])
+def test_a_manifest_names_nothing_but_files_of_a_checkpoint(name: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({"format": 2, "sha256": {name: "0" * 64}}))
+    with pytest.raises(UserError, match="is not the name of a file in a checkpoint"):
+        Checkpoint(tmp_path).manifest()
+
+
+READ = {
+    "config.yaml": ("translate", "text=Hund"),
+    "tokenizer/joint.model": ("translate", "text=Hund"),
+    "checkpoints/step-0000001/manifest.json": ("translate", "text=Hund"),
+    "checkpoints/step-0000001/state.json": ("translate", "text=Hund"),
+    "checkpoints/step-0000001/training.pt": ("translate", "text=Hund"),
+    "checkpoints/step-0000001/model.safetensors": ("translate", "text=Hund"),
+    "checkpoints/step-0000001/ema.safetensors": ("translate", "text=Hund"),
+    "result.json": ("report",),
+}
+
+
+@pytest.mark.parametrize("kind", ["fifo", "zero", "sparse", "nested"])
+@pytest.mark.parametrize("place", READ)
+def test_what_is_no_file_of_ours_is_neither_waited_for_nor_read_to_its_end(
+    place: str, kind: str, tmp_path: Path, make_run: Callable[..., Path]
+) -> None:
+    run = tmp_path / "evil"
+    shutil.copytree(make_run("transformer_tiny"), run, symlinks=True)
+    path = run / place
+    path.unlink(missing_ok=True)
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "zero":
+        path.symlink_to("/dev/zero")
+    elif kind == "nested":
+        path.write_text("[" * 100_000)
+    else:
+        path.touch()
+        os.truncate(path, 10**12)
+    command, *more = READ[place]
+    assert main([command, str(run), *more]) == 2
+
+
+def test_the_size_of_a_model_is_compared_with_its_file_before_it_takes_memory(
+    tmp_path: Path, make_run: Callable[..., Path]
+) -> None:
+    run = tmp_path / "evil"
+    shutil.copytree(make_run("transformer_tiny"), run, symlinks=True)
+    text = (run / "config.yaml").read_text(encoding="utf-8")
+    (run / "config.yaml").write_text(text.replace("feedforward_dim: 128", "feedforward_dim: 1000000"), encoding="utf-8")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=r"does not fit the run's config\.yaml"):
+        Run.open(run).load_model("best", torch.device("cpu"))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB

@@ -95,7 +95,7 @@ def test_fine_tuning_validates_what_it_begins_with() -> None:
 
 def test_a_state_of_another_shape_is_named() -> None:
     for state in ({}, {"best": 3, "position": {}}, Progress().as_state() | {"more": 1}):
-        with pytest.raises(UserError, match=r"state\.json of a checkpoint is not what this nmt writes"):
+        with pytest.raises(UserError, match=r"state\.json of a checkpoint is damaged, or is not what nmt writes"):
             Progress.from_state(state)
 
 

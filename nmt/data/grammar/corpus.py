@@ -16,6 +16,8 @@ from nmt.errors import UserError
 
 LANGUAGES = (("en", "de"), ("de", "en"))
 WORDS = range(3, 26)
+MOST = {"train": 10_000_000, "dev": 1_000_000, "test": 1_000_000}
+"""Pairs of a split, whose digests are kept in memory while it is made."""
 TOKEN = re.compile(r"\w+(?:'\w+)*|[^\w\s]")
 
 
@@ -50,7 +52,7 @@ class GrammarCorpus(Corpus):
         max_length: training pairs with more pieces on either side are dropped.
 
     Raises:
-        UserError: for any other language, or a count below one.
+        UserError: for any other language, or a count below one or above `MOST`.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class GrammarCorpus(Corpus):
         for split, count in self.counts.items():
             if count < 1:
                 raise UserError(f"data.{split}_pairs must be at least 1, but is {count}: ask for one pair or more")
+            if count > MOST[split]:
+                raise UserError(f"data.{split}_pairs must be at most {MOST[split]:,}, but is {count:,}")
         self.src = src
         self.tgt = tgt
         self.seed = seed
