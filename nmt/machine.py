@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -31,6 +32,20 @@ def choose_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= count):
         raise UserError(f"device={name} is not there: this machine has the CPU and {count} CUDA GPUs; try device=auto")
     return device
+
+
+_TOO_LITTLE_MEMORY = re.compile(
+    r"can't allocate memory|not enough memory|Cannot allocate memory|bad_alloc|out of memory|STATUS_ALLOC_FAILED"
+    r"|could not create a (?:primitive(?! descriptor)|memory)",  # which is all that oneDNN says
+    re.IGNORECASE,
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device could not give the memory that was asked for."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and _TOO_LITTLE_MEMORY.search(str(error)) is not None
 
 
 def use_threads(count: int | None) -> None:

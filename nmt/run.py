@@ -1,6 +1,7 @@
 """The run directory: written by training, opened by every other command; self-contained and movable."""
 
 import json
+import operator
 import os
 import shutil
 import tempfile
@@ -22,6 +23,7 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.lock import held
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
+from nmt.paths import expanded, same_path
 from nmt.training.checkpoint import Checkpoint
 from nmt.training.checkpoints import Checkpoints
 
@@ -66,6 +68,7 @@ class Run:
         Raises:
             UserError: if there is none, or its config or tokenizer cannot be read.
         """
+        directory = expanded(directory)
         config = read_config(directory)
         return cls(directory, config, Tokenizer.load(directory / "tokenizer", sampling=config["tokenizer"]["sampling"]))
 
@@ -186,7 +189,8 @@ def differences(old: Config, new: Config) -> list[str]:
     found = []
     for key in sorted(old_flat.keys() | new_flat.keys()):
         is_path = key.startswith("data.") and key not in ("data.src", "data.tgt", "data.max_length")
-        if key not in free and not is_path and old_flat.get(key) != new_flat.get(key):
+        same = same_path if key == "init_from" else operator.eq
+        if key not in free and not is_path and not same(old_flat.get(key), new_flat.get(key)):
             found.append(f"{key} ({old_flat.get(key)} → {new_flat.get(key)})")
     return found
 

@@ -2,7 +2,6 @@
 
 import logging
 from contextlib import ExitStack
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -17,6 +16,7 @@ from nmt.data.corpus import Corpus
 from nmt.decoding.loading import load_translator
 from nmt.errors import UserError
 from nmt.machine import choose_device, use_deterministic_kernels, use_threads
+from nmt.paths import absolute
 from nmt.result import result_of, write_result
 from nmt.run import Config, Run
 from nmt.training import distributed
@@ -37,8 +37,7 @@ def main(config: Config) -> float:
         raise UserError(
             f"sweep_dir={config['sweep_dir']} is for the runs of a sweep: add -m, or set run_dir=DIR for this one run"
         )
-    if config["init_from"] is not None:
-        config["init_from"] = str(Path(config["init_from"]))  # one path, however it is typed
+    config = absolute(config)
     config["run_dir"] = config["run_dir"] or f"runs/{model_name(config)}"
     use_threads(config["train"]["threads"])
     use_deterministic_kernels(config["train"]["deterministic"])

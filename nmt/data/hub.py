@@ -10,6 +10,7 @@ from typing import Any
 from nmt.data.corpus import Corpus, check_languages, check_text
 from nmt.data.tables import Columns, arrow_pairs
 from nmt.errors import UserError
+from nmt.paths import expanded
 
 CHOICES = (
     "data.config chooses the configuration, data.train_split, data.dev_split and data.test_split choose the splits "
@@ -153,7 +154,7 @@ class HubCorpus(Corpus):
 def _checked_name(name: str | None) -> str:
     if not name:
         raise UserError("data=hub needs a data set: data.name=ORG/NAME for one of the Hub, or data.name=DIR for a folder")
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir():
         return str(path.absolute())
     if path.is_file():

@@ -11,6 +11,7 @@ from nmt.data.files import hash_file, read_lines
 from nmt.data.stems import existing_file, side_file
 from nmt.data.tables import FORMATS, Columns, Table, table_format
 from nmt.errors import UserError
+from nmt.paths import expanded
 
 
 class TextCorpus(Corpus):
@@ -134,7 +135,7 @@ def _open(key: str, value: str | Sequence[str], columns: Columns) -> list[Aligne
         raise UserError(f"{key} must be a path or a list of paths, but is {value!r}")
     parts: list[AlignedFiles | Table] = []
     for name in names:
-        path = Path(name).expanduser()
+        path = expanded(name)
         if table_format(path):
             parts.append(Table(existing_file(path, key), columns))
         else:

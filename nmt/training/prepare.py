@@ -18,6 +18,7 @@ from nmt.data.words import AlignedPair
 from nmt.errors import UserError
 from nmt.machine import environment
 from nmt.models.seq2seq import Vocabulary
+from nmt.paths import cache_directory
 from nmt.run import Config, Run, changed_texts, differences, read_config, read_corpus
 from nmt.training import distributed
 from nmt.training.budget import device_budget
@@ -47,7 +48,7 @@ def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared
         recompute_blocks(model)
     corpus = build_corpus(config["data"])
     check_lengths(model, max_length=corpus.max_length, decode=config["decode"])
-    directory, cache = Path(config["run_dir"]), Path(config["paths"]["cache"]).expanduser()
+    directory, cache = Path(config["run_dir"]), cache_directory(config["paths"]["cache"])
     exists = (directory / "config.yaml").exists()
     if directory.exists() and not directory.is_dir():
         raise UserError(f"run_dir={directory} is a file: choose a folder that is new or empty")
