@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _answer(arguments: list[str]) -> int:
     if sys.stdout is None and not (arguments[:1] in STREAMING and any(a.startswith("output=") for a in arguments)):
-        return _fail(arguments[0] if arguments else "", "standard output is closed: send it to a file, such as /dev/null")
+        return _fail(arguments[0] if arguments[:1] and arguments[0] in COMMANDS else "", "standard output is closed: send it to a file, such as /dev/null")
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_help())
         return 0

@@ -36,7 +36,8 @@ def choose_device(name: str) -> torch.device:
 
 _TOO_LITTLE_MEMORY = re.compile(
     r"can't allocate memory|not enough memory|Cannot allocate memory|bad_alloc|out of memory|STATUS_ALLOC_FAILED"
-    r"|could not create a (?:primitive(?! descriptor)|memory)",  # which is all that oneDNN says
+    r"|could not create a (?:primitive(?! descriptor)|memory)"  # which is all that oneDNN says
+    r"|Resource temporarily unavailable|can't start new thread",  # threads, which have no room for their stacks
     re.IGNORECASE,
 )
 

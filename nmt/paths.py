@@ -29,7 +29,7 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         first = Path(path).parts[0]
-        what = "HOME is not set" if first == "~" else f"there is no user {first[1:]}"
+        what = "there is no home directory" if first == "~" else f"there is no user {first[1:]}"
         raise UserError(f"{path}: {what}; a name that begins with ~ is typed as ./{path}") from error
 
 
@@ -55,6 +55,18 @@ def cache_directory(chosen: str | None) -> Path:
         return Path.home() / ".cache" / "nmt"
     except RuntimeError as error:
         raise UserError("there is no home directory for the cache: set NMT_CACHE=FOLDER, or paths.cache=FOLDER") from error
+
+
+def check_home(library: str, *variables: str) -> None:
+    """Raise `UserError` where a library would keep what it fetches in a folder called `~`, for want of a home directory.
+
+    Args:
+        library: its name.
+        variables: of the environment, each of which names another place.
+    """
+    without_home = os.path.expanduser("~").startswith("~")  # noqa: PTH111 - Path.expanduser raises
+    if without_home and not any(os.environ.get(name) for name in variables):
+        raise UserError(f"there is no home directory, where {library} keeps what it fetches: set {variables[0]}=FOLDER")
 
 
 def value_at(config: Mapping[str, Any], key: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from nmt.data.corpus import Corpus, check_languages, check_text
 from nmt.data.tables import Columns, arrow_pairs
 from nmt.errors import UserError
-from nmt.paths import expanded
+from nmt.paths import check_home, expanded
 
 CHOICES = (
     "data.config chooses the configuration, data.train_split, data.dev_split and data.test_split choose the splits "
@@ -103,6 +103,7 @@ class HubCorpus(Corpus):
     def _load(self, split: str) -> Any:
         if split not in self._parts:
             raise UserError(f"there is no {split} split: data.{split}_split names it")
+        check_home("the Hugging Face Hub", "HF_HOME", "XDG_CACHE_HOME")
         import datasets
         import huggingface_hub.errors
         import pyarrow
