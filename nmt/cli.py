@@ -35,7 +35,8 @@ SEVERAL = {"evaluate", "translate", "score", "explain"}
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*=|~")
 """How an argument begins that is an override; any other one is a run directory."""
 
-TAKES_VALUE = {"--config-path", "-cp", "--experimental-rerun", "--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--package", "-p", "--info", "-i"}
+TAKES_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--package", "-p", "--info", "-i"}
+TAKES_VALUE |= {"--config-path", "-cp", "--experimental-rerun"}
 """Hydra's own flags that are followed by a value."""
 
 MARKS = ("[", "'", '"')
@@ -44,14 +45,17 @@ MARKS = ("[", "'", '"')
 STREAMING = (["translate"], ["score"], ["align"])
 """Commands whose result goes to standard output, or to a file."""
 
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     open_streams()
-    command = arguments[0] if arguments and arguments[0] in COMMANDS else ""
+    command = next((argument for argument in arguments[:1] if argument in COMMANDS), "")
     try:
         with named_stdout():
             return _answer(arguments)
+    except UserError as error:
+        return _fail(command, str(error))
     except BrokenPipeError:  # whoever read the output has read enough
         return 141
     except OSError as error:
@@ -62,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _answer(arguments: list[str]) -> int:
     if sys.stdout is None and not (arguments[:1] in STREAMING and any(a.startswith("output=") for a in arguments)):
-        return _fail(arguments[0] if arguments[:1] and arguments[0] in COMMANDS else "", "standard output is closed: send it to a file, such as /dev/null")
+        raise UserError("standard output is closed: send it to a file, such as /dev/null")
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_help())
         return 0
@@ -83,8 +87,6 @@ def _answer(arguments: list[str]) -> int:
         named = _named(command, _flags_last(rest))
         check_repeated(command, named, sweeping=sweeping)
         return _run(command, [quoted(argument, sweeping=sweeping, command=command) for argument in named])
-    except UserError as error:
-        return _fail(command, str(error))
     except KeyboardInterrupt as end:
         again = "the same torchrun command" if "TORCHELASTIC_RUN_ID" in os.environ else shlex.join(["nmt", command, *rest])
         continued = f"; to continue: {again}" if command == "train" else ""
@@ -106,7 +108,8 @@ def _check_encoding(arguments: list[str]) -> None:
 
 def _flags_last(arguments: list[str]) -> list[str]:
     """Hydra reads overrides on one side of its flags only."""
-    flags, others = [], []
+    flags: list[str] = []
+    others: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
         (flags if argument.startswith("-") or before in TAKES_VALUE else others).append(argument)
     return [*others, *flags]
@@ -226,7 +229,15 @@ def _task(command: str, *, with_traceback: bool) -> Callable[[Any], Any]:
             return _call(command, plain(config, command))
         except BrokenPipeError:  # whoever read the output has read enough
             sys.exit(141)
-        except (MissingMandatoryValue, UserError, LostProcessError, OSError, RuntimeError, MemoryError) as error:
+        except (
+            MissingMandatoryValue,
+            UserError,
+            LostProcessError,
+            OSError,
+            RuntimeError,
+            MemoryError,
+            UnicodeEncodeError,
+        ) as error:
             message = _message(error) or _too_little_memory(command, error)
             if with_traceback or message is None:
                 raise
@@ -245,6 +256,9 @@ def _message(error: Exception) -> str | None:
         return f"{error.strerror}: {error.filename or 'while writing a file'}" if error.errno is not None else None
     if isinstance(error, RuntimeError | MemoryError):
         return None
+    if isinstance(error, UnicodeEncodeError):  # of the name of a file, where the system's encoding is not ours
+        advice = f"{error.object!r:.80} cannot be written in {error.encoding}, the encoding here: set PYTHONUTF8=1"
+        return None if error.encoding == "utf-8" else advice
     key = getattr(error, "full_key", None)
     return f"{key} has no default: set {key}=…"
 

@@ -95,11 +95,13 @@ def absolute(config: Mapping[str, Any]) -> dict[str, Any]:
         is_text = not key.startswith("data.") or target.endswith(".TextCorpus")
         is_path = expanded(value).is_dir() if key == "data.name" and isinstance(value, str) else is_text and value != "gold"
         if is_path and value is not None:
-            changed = with_value(changed, key, [_absolute(one) for one in value] if isinstance(value, list) else _absolute(value))
+            changed = with_value(changed, key, _absolute(value))
     return changed
 
 
 def _absolute(path: Any) -> Any:
+    if isinstance(path, list):
+        return [_absolute(one) for one in path]
     return str(expanded(path).absolute()) if isinstance(path, str) and path else path
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from nmt.errors import UserError
-from nmt.paths import check_home
 from nmt.evaluation.metrics import Score
+from nmt.paths import check_home
 
 
 def fetch_comet(model: str) -> str:

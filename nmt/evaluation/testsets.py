@@ -18,8 +18,8 @@ from sacrebleu.utils import get_reference_files, get_source_file
 
 from nmt.data.files import read_lines
 from nmt.errors import UserError
-from nmt.paths import check_home
 from nmt.evaluation.texts import Texts
+from nmt.paths import check_home
 
 log = logging.getLogger("nmt")
 SHOWN = 12

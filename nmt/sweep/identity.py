@@ -4,7 +4,7 @@ It is kept, so that a command with another purpose does not put its runs between
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def keep_identity(path: Path, plan: Plan) -> None:
     else:
         kept = Identity(sorted(plan.swept), samples=_samples_there(plan))
     if kept.swept != sorted(plan.swept):
-        raise _other(plan, [f"the keys that vary ({', '.join(kept.swept)} → {', '.join(sorted(plan.swept))})"])
+        raise _other_keys(plan, kept.swept)
     configs = {tuple(sorted(varies)): config for varies, config in plan.configs.items()}
     for sample in kept.samples:
         key = tuple(sorted(sample.varies))
@@ -93,7 +93,7 @@ def _samples_there(plan: Plan) -> list[Sample]:
         if settings is None:
             continue
         if settings.keys() != plan.swept.keys():
-            raise _other(plan, [f"the keys that vary ({', '.join(sorted(settings))} in {name} → {', '.join(sorted(plan.swept))})"])
+            raise _other_keys(plan, settings, f" in {name}")
         varies = [f"{plan.swept[key]}={_override_value(value)}" for key, value in settings.items()]
         samples.append(Sample(varies, flat(read_config(path.parent))))
     return samples
@@ -157,6 +157,10 @@ def _shortened(kept: Identity, found: Sequence[str], plan: Plan) -> list[str]:
     rest = [difference for difference in found if not difference.startswith(below or "\0")]
     more = [f"{len(rest) - SHOWN} more"] if len(rest) > SHOWN else []
     return [*(f"{key} ({old} → {new})" for key, (old, new) in changed.items()), *rest[:SHOWN], *more]
+
+
+def _other_keys(plan: Plan, keys: Iterable[str], where: str = "") -> UserError:
+    return _other(plan, [f"the keys that vary ({', '.join(sorted(keys))}{where} → {', '.join(sorted(plan.swept))})"])
 
 
 def _other(plan: Plan, found: Sequence[str]) -> UserError:

@@ -132,13 +132,13 @@ def other_text(directory: Path, config: dict[str, Any]) -> list[str]:
     from nmt.run import changed_texts, read_corpus
 
     saved = read_corpus(directory)
-    links = {"links": saved["fingerprints"].get("links")}  # those that two runs find for guided attention: training compares them
+    links = {"links": saved["fingerprints"].get("links")}  # those that two runs have found: training compares them
     return changed_texts(saved, links | _fingerprints(json.dumps(config["data"]), config["guide"]["links"]))
 
 
 @functools.cache
 def _fingerprints(data: str, links: str | None) -> dict[str, str]:
-    """Of the splits of a corpus, whose config is given as JSON, and of its links: read once, whatever number of runs have it."""
+    """Of the splits of a corpus, whose config is given as JSON, and of its links: read once for all runs that have it."""
     from nmt.components import build_corpus
     from nmt.data.guide import links_fingerprint
 

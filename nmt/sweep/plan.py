@@ -93,8 +93,8 @@ def make_plan(hydra: Any, config_name: str, overrides: Sequence[str]) -> Plan:
         overrides += prepare_search(sweeper)
     typed_keys = {name: str(override.get_key_element()) for name, override in swept.items()}
     total = None if searches else len(jobs)
-    aside = ("hydra/", "sweep/")
-    chosen = {key: value for key, value in master.hydra.runtime.choices.items() if key not in swept and not key.startswith(aside)}
+    choices = master.hydra.runtime.choices.items()
+    chosen = {key: name for key, name in choices if key not in swept and not key.startswith(("hydra/", "sweep/"))}
     return Plan(overrides, Path(folder), names, total, launcher, typed_keys, configs, composed, chosen)
 
 
