@@ -8,10 +8,13 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import nmt
 from nmt.errors import Interrupted, LostProcessError, UserError
+from nmt.stdout import NAME as STDOUT
+from nmt.stdout import named_stdout, open_streams
+from nmt.typed import check_repeated, in_quotes, plain, quoted
 
 COMMANDS = {
     "train": ("text to a trained, scored model; continues a run", "nmt train model=luong run_dir=runs/luong"),
@@ -33,20 +36,37 @@ OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@:-]*=|~")
 """How an argument begins that is an override; any other one is a run directory."""
 
 TAKES_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c", "--package", "-p", "--info", "-i"}
+TAKES_VALUE |= {"--config-path", "-cp", "--experimental-rerun"}
 """Hydra's own flags that are followed by a value."""
 
-PATH_KEYS = {"run", "run_dir", "sweep_dir", "init_from", "input", "output", "reference", "src", "tgt", "prefixes"}
-PATH_KEYS |= {"gold", "reverse", "dev.src", "dev.tgt", "dev.gold", "guide.links"}
-PATH_KEYS |= {"paths.cache", "data.train", "data.dev", "data.test", "data.name", "archive", "comet_model"}
-"""Keys whose values are paths: any may be typed; `null`, a list [a, b] and a quoted value keep their meaning."""
+MARKS = ("[", "'", '"')
+"""What the value of a key that is a path begins with where it is more than a path."""
 
-TEXT_KEYS = {"text", "prefix"}
-"""Keys whose values are any text."""
+STREAMING = (["translate"], ["score"], ["align"])
+"""Commands whose result goes to standard output, or to a file."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    open_streams()
+    command = next((argument for argument in arguments[:1] if argument in COMMANDS), "")
+    try:
+        with named_stdout():
+            return _answer(arguments)
+    except UserError as error:
+        return _fail(command, str(error))
+    except BrokenPipeError:  # whoever read the output has read enough
+        return 141
+    except OSError as error:
+        if error.filename != str(STDOUT):
+            raise
+        return _fail(command, f"{STDOUT}: {error.strerror}")
+
+
+def _answer(arguments: list[str]) -> int:
+    if sys.stdout is None and not (arguments[:1] in STREAMING and any(a.startswith("output=") for a in arguments)):
+        raise UserError("standard output is closed: send it to a file, such as /dev/null")
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         _console().put(_help())
         return 0
@@ -60,21 +80,39 @@ def main(arguments: list[str] | None = None) -> int:
         _console().put_error(f"nmt: there is no command {command!r}; there are: {', '.join(COMMANDS)} (nmt --help)")
         return 2
     try:
-        for argument in rest:
-            argument.encode()  # what is not UTF-8 is not text
+        _check_encoding(arguments)
         sweeping = bool({"-m", "--multirun"} & set(rest))
         if sweeping and command != "train":
             raise UserError("-m sweeps over trainings: only nmt train takes it")
-        return _run(command, [_quoted(argument, sweeping=sweeping, command=command) for argument in _named(command, rest)])
-    except UserError as error:
-        return _fail(command, str(error))
-    except UnicodeEncodeError:
-        return _fail(command, "an argument is not valid UTF-8")
+        named = _named(command, _flags_last(rest))
+        check_repeated(command, named, sweeping=sweeping)
+        return _run(command, [quoted(argument, sweeping=sweeping, command=command) for argument in named])
     except KeyboardInterrupt as end:
         again = "the same torchrun command" if "TORCHELASTIC_RUN_ID" in os.environ else shlex.join(["nmt", command, *rest])
         continued = f"; to continue: {again}" if command == "train" else ""
         _console().put_error(f"nmt {command}: {str(end) or 'interrupted'}{continued}")
         return 128 + getattr(end, "signal_number", signal.SIGINT)
+
+
+def _check_encoding(arguments: list[str]) -> None:
+    """Raise `UserError` for what is not text in UTF-8, or not in the encoding in which Python has read it."""
+    encoding = sys.getfilesystemencoding()
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            if encoding != "utf-8":
+                raise UserError(f"an argument is not {encoding}, which is the encoding here: set PYTHONUTF8=1") from error
+            raise UserError("an argument is not valid UTF-8") from error
+
+
+def _flags_last(arguments: list[str]) -> list[str]:
+    """Hydra reads overrides on one side of its flags only."""
+    flags: list[str] = []
+    others: list[str] = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        (flags if argument.startswith("-") or before in TAKES_VALUE else others).append(argument)
+    return [*others, *flags]
 
 
 def _end(number: int, _: object) -> None:
@@ -104,8 +142,9 @@ def _named(command: str, arguments: list[str]) -> list[str]:
         is_value = argument.startswith("-") or before in TAKES_VALUE
         # A sweep's runs have = in their names
         is_folder = os.path.isdir(argument)  # noqa: PTH112 - Path.is_dir raises at a sentence too long for a path
+        is_home = argument.startswith("~/") or os.path.isdir(os.path.expanduser(argument))  # noqa: PTH111, PTH112 - as above
         is_file = command == "compare" and os.path.isfile(argument)  # noqa: PTH113 - as above
-        is_run = not is_value and (is_folder or is_file or not OVERRIDE.match(argument))
+        is_run = not is_value and (is_folder or is_home or is_file or not OVERRIDE.match(argument))
         (runs if is_run else rest).append(argument)
     if runs and (typed := [argument for argument in rest if argument.startswith("run=")]):
         raise UserError(f"{typed[0]} and {runs[0]} both name a run: give one of them, or several directories")
@@ -117,26 +156,8 @@ def _named(command: str, arguments: list[str]) -> list[str]:
         if len(runs) > 1 and (others := [run for run in runs if not os.path.isdir(run)]):  # noqa: PTH112 - as above
             raise UserError(f"{' '.join(others)!r} is no run directory (a text with spaces needs quotes)")
     if several or len(runs) > 1:
-        each = ",".join(_quoted(f"run={run}").removeprefix("run=") for run in runs)
-        return [*rest, *([f"run=[{each}]"] if runs else [])]
-    return [*rest, *(f"run={run}" for run in runs)]
-
-
-def _quoted(argument: str, *, sweeping: bool = False, command: str = "") -> str:
-    """Quote the value of a key that takes a sentence or a path for Hydra, so that any can be typed.
-
-    In a sweep, what has commas for the data are several paths.
-    """
-    key, equals, value = argument.partition("=")
-    is_text = key in TEXT_KEYS or (command, key) == ("explain", "reference")  # elsewhere a file
-    is_path = not is_text and key.lstrip("+") in PATH_KEYS and value not in ("null", "") and value[0] not in "'\"["
-    several = sweeping and key.lstrip("+").startswith("data.") and "," in value
-    if not equals or several or not (is_path or is_text):
-        return argument
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
-    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
-    escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", escaped)  # no interpolation, whatever stands before it
-    return f"{key}='{escaped}'"
+        return [*rest, *([f"run=[{','.join(map(in_quotes, runs))}]"] if runs else [])]
+    return [*rest, *(f"run={in_quotes(run) if run == 'null' or run.startswith(MARKS) else run}" for run in runs)]
 
 
 def _run(command: str, overrides: list[str]) -> int:
@@ -154,6 +175,7 @@ def _run(command: str, overrides: list[str]) -> int:
     task = _task(command, with_traceback=asked == "1")
     sys.argv = [f"nmt {command}", *overrides]
     try:
+        _check_flags(overrides)
         if {"-m", "--multirun"} & set(overrides) and not {"-h", "--help", "--hydra-help"} & set(overrides):
             from nmt.sweep.multirun import sweep
 
@@ -175,6 +197,19 @@ def _run(command: str, overrides: list[str]) -> int:
     return 0
 
 
+def _check_flags(arguments: list[str]) -> None:
+    """Raise `UserError` for flags that Hydra does not have; none may be shortened."""
+    from hydra._internal.utils import get_args_parser
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message}; the flags are those of Hydra (nmt COMMAND --help), everything else is key=value")
+
+    parser = get_args_parser()
+    parser.allow_abbrev = False
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.parse_args(arguments)
+
+
 def _call(command: str, config: dict[str, Any]) -> Any:
     return importlib.import_module(f"nmt.commands.{command}").main(config)
 
@@ -184,7 +219,6 @@ def _task(command: str, *, with_traceback: bool) -> Callable[[Any], Any]:
 
     def task(config: Any) -> Any:
         from hydra.core.hydra_config import HydraConfig
-        from omegaconf import OmegaConf
         from omegaconf.errors import MissingMandatoryValue
 
         from nmt.sweep.plan import check_single
@@ -192,13 +226,19 @@ def _task(command: str, *, with_traceback: bool) -> Callable[[Any], Any]:
         try:
             if command == "train":
                 check_single(HydraConfig.get())
-            plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-            return _call(command, plain)
+            return _call(command, plain(config, command))
         except BrokenPipeError:  # whoever read the output has read enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(141)
-        except (MissingMandatoryValue, UserError, LostProcessError, OSError) as error:
-            message = _message(error)
+        except (
+            MissingMandatoryValue,
+            UserError,
+            LostProcessError,
+            OSError,
+            RuntimeError,
+            MemoryError,
+            UnicodeEncodeError,
+        ) as error:
+            message = _message(error) or _too_little_memory(command, error)
             if with_traceback or message is None:
                 raise
             sys.exit(_fail(command, message))
@@ -211,13 +251,30 @@ def _message(error: Exception) -> str | None:
     if isinstance(error, UserError | LostProcessError):
         return str(error)
     if isinstance(error, OSError):
+        if error.filename == str(STDOUT):
+            return f"{STDOUT}: {error.strerror}"
         return f"{error.strerror}: {error.filename or 'while writing a file'}" if error.errno is not None else None
+    if isinstance(error, RuntimeError | MemoryError):
+        return None
+    if isinstance(error, UnicodeEncodeError):  # of the name of a file, where the system's encoding is not ours
+        advice = f"{error.object!r:.80} cannot be written in {error.encoding}, the encoding here: set PYTHONUTF8=1"
+        return None if error.encoding == "utf-8" else advice
     key = getattr(error, "full_key", None)
     return f"{key} has no default: set {key}=…"
 
 
+def _too_little_memory(command: str, error: Exception) -> str | None:
+    from nmt.machine import is_out_of_memory
+
+    if not is_out_of_memory(error):
+        return None
+    if command in ("train", "compare", "report"):
+        return "too little memory: close other programs" + (", or lower train.tokens_per_batch" if command == "train" else "")
+    return "too little memory: lower decode.batch_size, decode.beam or decode.max_length, or give shorter lines"
+
+
 def _fail(command: str, message: str) -> int:
-    _console().put_error(f"nmt {command}: {message}")
+    _console().put_error(f"{f'nmt {command}'.strip()}: {message}")
     return 2
 
 
@@ -246,6 +303,8 @@ def _with_choice(group: str) -> list[str]:
 
 def _one_line(command: str, overrides: list[str], error: Exception) -> str:
     """The message of an error without Hydra's advice about its own grammar."""
+    from hydra.errors import OverrideParseException
+
     if group := re.search(r"Could not override '(model/[^'@]+)'", str(error)):
         above = group[1].rpartition("/")[0]
         message = f"{group[1]}= is a choice of {above}={'|'.join(_with_choice(group[1]))}, not of this one"
@@ -262,6 +321,11 @@ def _one_line(command: str, overrides: list[str], error: Exception) -> str:
         near = get_close_matches(unknown[1], all_keys(command, choices), n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         return f"there is no key {unknown[1]}: {hint}nmt {command} --cfg job shows them all"
+    if isinstance(error, OverrideParseException):
+        key, equals, value = str(error.override).partition("=")
+        example = shlex.quote(f"{key}={in_quotes(value or 'VALUE')}")
+        what = f"{key}={value} cannot be read" if equals else f"{error.override} is neither key=value nor a flag"
+        return f"{what}: a value with spaces, commas, brackets or quotes needs quotes of its own, as in {example}"
     lines = [line.strip() for line in str(error).split("Config search path:")[0].split("\n")]
     if error.__cause__ is not None:  # such as: Value 'x' of type 'str' could not be converted to Integer
         reason = str(error.__cause__).partition("\n")[0]

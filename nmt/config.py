@@ -114,7 +114,7 @@ class DecodeSettings:
 class PathSettings:
     """Folders outside the run."""
 
-    cache: str = free("${oc.env:NMT_CACHE,${oc.env:XDG_CACHE_HOME,${oc.env:HOME}/.cache}/nmt}")
+    cache: str | None = free(None)  # null: NMT_CACHE, or else nmt/ in XDG_CACHE_HOME or in ~/.cache
 
 
 @dataclass
@@ -336,12 +336,12 @@ def register() -> None:
 def compose(command: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The config of a command as plain values, as the command line would compose it."""
     import hydra
-    from omegaconf import OmegaConf
+
+    from nmt.typed import plain
 
     register()
     with hydra.initialize_config_dir(str(config_directory()), version_base="1.3"):
-        plain: Any = OmegaConf.to_container(hydra.compose(command, list(overrides)), resolve=True, throw_on_missing=True)
-    return dict(plain)
+        return plain(hydra.compose(command, list(overrides)), command)
 
 
 def all_keys(command: str, choices: Sequence[str] = ()) -> list[str]:

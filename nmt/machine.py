@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -36,6 +37,21 @@ def choose_device(name: str) -> torch.device:
 def physical_memory() -> int:
     """Bytes of memory that this machine has."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+_TOO_LITTLE_MEMORY = re.compile(
+    r"can't allocate memory|not enough memory|Cannot allocate memory|bad_alloc|out of memory|STATUS_ALLOC_FAILED"
+    r"|could not create a (?:primitive(?! descriptor)|memory)"  # which is all that oneDNN says
+    r"|Resource temporarily unavailable|can't start new thread",  # threads, which have no room for their stacks
+    re.IGNORECASE,
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device could not give the memory that was asked for."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and _TOO_LITTLE_MEMORY.search(str(error)) is not None
 
 
 def use_threads(count: int | None) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import operator
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
@@ -22,6 +23,7 @@ from nmt.files import check_inside, flush, inside, resolved, scratch_folder, wri
 from nmt.languages import tokenizer_of
 from nmt.lock import held
 from nmt.models.seq2seq import Seq2Seq, Vocabulary
+from nmt.paths import expanded, same_path
 from nmt.saved import MEBIBYTE, checked, read_json, read_yaml
 from nmt.tokenisation import tokenisation_of
 from nmt.training.checkpoint import Checkpoint
@@ -75,6 +77,7 @@ class Run:
         Raises:
             UserError: if there is none, or its config or tokenizer cannot be read.
         """
+        directory = expanded(directory)
         config = read_config(directory)
         settings = config["tokenizer"]
         tokenizer = Tokenizer.load(directory / "tokenizer", joint=settings["joint"], sampling=settings["sampling"])
@@ -249,7 +252,8 @@ def differences(old: Config, new: Config) -> list[str]:
     found = []
     for key in sorted(old_flat.keys() | new_flat.keys()):
         is_path = key.startswith("data.") and key not in ("data.src", "data.tgt", "data.max_length")
-        if key not in free and not is_path and old_flat.get(key) != new_flat.get(key):
+        same = same_path if key == "init_from" else operator.eq
+        if key not in free and not is_path and not same(old_flat.get(key), new_flat.get(key)):
             found.append(f"{key} ({old_flat.get(key)} → {new_flat.get(key)})")
     return found
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from nmt.commands.evaluate import only_split
 from nmt.commands.opening import open_translator, runs_of
 from nmt.commands.streams import output_to, write_lines
 from nmt.components import build_corpus
@@ -187,7 +188,7 @@ def _pairs(run: Run, config: Config) -> Pairs:
         raise UserError("give src=FILE and tgt=FILE, line by line, or split=train|dev|test of the run's corpus")
     if config["split"] is None:
         return _of_files(config["src"], config["tgt"], config["gold"], config)
-    corpus = build_corpus(run.config["data"] | config["data"])
+    corpus = build_corpus(only_split(config["split"], run.config["data"] | config["data"]))
     if config["gold"] is None and config["split"] in corpus.splits() and (aligned := corpus.aligned(config["split"])):
         given = list(aligned)
         return Pairs([pair.src for pair in given], [pair.tgt for pair in given], [pair.gold for pair in given])
@@ -205,7 +206,8 @@ def _dev(run: Run, config: Config) -> Pairs | None:
         return _of_files(dev["src"], dev["tgt"], dev["gold"], config)
     if config["split"] in (None, "dev"):
         return None
-    aligned = build_corpus(run.config["data"] | config["data"]).aligned("dev")
+    # A corpus that has gold links has no paths, so those of dev need not be there
+    aligned = build_corpus(only_split(config["split"], run.config["data"] | config["data"])).aligned("dev")
     if aligned is None:
         return None
     pairs = list(aligned)

@@ -13,7 +13,7 @@ from typing import Any
 from nmt.commands.opening import open_translator, runs_of
 from nmt.components import build_corpus
 from nmt.console import Output, put
-from nmt.data.corpus import Corpus, read_split
+from nmt.data.corpus import SPLITS, Corpus, no_split, read_split
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.breakdown import by_frequency, by_length, occurrences
@@ -73,7 +73,13 @@ def main(config: Config) -> float:
 
 
 def only_split(split: str, data: Config) -> Config:
-    """The data without paths of other splits: they need not be there."""
+    """The data without paths of other splits: they need not be there.
+
+    Raises:
+        UserError: if this one has no path, either.
+    """
+    if split not in SPLITS or data.get(split, "") is None:
+        raise no_split(split, [name for name in SPLITS if data.get(name) is not None])
     return {key: None if key in ("train", "dev", "test") and key != split else value for key, value in data.items()}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nmt.commands.evaluate import only_split
 from nmt.commands.explain import chosen_methods
 from nmt.commands.opening import open_translator, runs_of
 from nmt.components import build_corpus
@@ -50,7 +51,7 @@ def main(config: Config) -> None:
     names = methods_of(translator.model) if config["method"] == "all" else chosen_methods(config["method"], translator.model)
     for name in names:
         method_named(name, translator.model)
-    sources, _ = read_split(build_corpus(run.config["data"] | config["data"]), config["split"])
+    sources, _ = read_split(build_corpus(only_split(config["split"], run.config["data"] | config["data"])), config["split"])
     pairs = _pairs(translator, sources[: config["sentences"]])
     random = torch.Generator().manual_seed(config["seed"])
     orders = [torch.rand(len(pair.tgt_out), pair.src.size(1), generator=random) for pair in pairs]

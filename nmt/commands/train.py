@@ -2,7 +2,6 @@
 
 import logging
 from contextlib import ExitStack
-from pathlib import Path
 
 import torch
 from rich.table import Table
@@ -13,9 +12,10 @@ from nmt.config import TrainSettings
 from nmt.console import Output, logged_to, plain
 from nmt.data.corpus import Corpus
 from nmt.decoding.loading import load_translator
-from nmt.errors import UserError, naming
+from nmt.errors import UserError
 from nmt.evaluation.metrics import signatures
 from nmt.machine import choose_device, use_deterministic_kernels, use_threads
+from nmt.paths import absolute
 from nmt.result import result_of, write_result
 from nmt.run import Config, Run
 from nmt.tokenisation import SHOWN, Tokenisation, tokenisation_of
@@ -39,8 +39,7 @@ def main(config: Config) -> float:
         raise UserError(
             f"sweep_dir={config['sweep_dir']} is for the runs of a sweep: add -m, or set run_dir=DIR for this one run"
         )
-    if config["init_from"] is not None:
-        config["init_from"] = str(Path(config["init_from"]))  # one path, however it is typed
+    config = absolute(config)
     config["run_dir"] = config["run_dir"] or f"runs/{model_name(config)}"
     use_threads(config["train"]["threads"])
     use_deterministic_kernels(config["train"]["deterministic"])
@@ -111,5 +110,4 @@ def _summarise(run: Run, corpus: Corpus, progress: Progress, device: torch.devic
     table.add_column(overflow="fold")
     for row in rows:
         table.add_row(*map(plain, row))
-    with naming(Path("standard output")):
-        Output(highlight=False).print(table)
+    Output(highlight=False).print(table)

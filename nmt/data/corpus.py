@@ -1,7 +1,7 @@
 """What a corpus is: splits of sentence pairs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from nmt.errors import UserError
@@ -139,6 +139,17 @@ def check_text(**settings: object) -> None:
             raise UserError(f"data.{key} must be text, but is {value!r}: put it in quotes")
 
 
+def no_split(split: str, others: Sequence[str]) -> UserError:
+    """The error for a split that a corpus has not."""
+    if split not in SPLITS:
+        return UserError(f"split must be one of {', '.join(SPLITS)}, but is {split!r}")
+    have = f"has only {', '.join(others)}" if others else "has no text at all"
+    return UserError(
+        f"split={split} is not in the run's corpus, which {have}: set data.{split}=DIR/{split}, or data.{split}_split=NAME "
+        "for a data set of the Hub"
+    )
+
+
 def read_split(corpus: Corpus, split: str, fingerprint: str | None = None) -> tuple[list[str], list[str]]:
     """Sources and references of a split.
 
@@ -151,7 +162,7 @@ def read_split(corpus: Corpus, split: str, fingerprint: str | None = None) -> tu
         UserError: if the corpus has no such split, it is empty, or it was changed meanwhile.
     """
     if split not in corpus.splits():
-        raise UserError(f"split={split} is not in the run's corpus; it has: {', '.join(corpus.splits())}")
+        raise no_split(split, corpus.splits())
     reading = corpus.read(split)
     pairs = list(reading)
     if not pairs:

@@ -10,6 +10,7 @@ from nmt.data.corpus import Corpus, Reading, check_languages, check_text
 from nmt.data.hubfiles import SeparatedFiles, check_json, local_files
 from nmt.data.tables import Columns, arrow_pairs
 from nmt.errors import UserError
+from nmt.paths import check_home, expanded
 
 CHOICES = (
     "data.config chooses the configuration, data.train_split, data.dev_split and data.test_split choose the splits "
@@ -115,6 +116,7 @@ class HubCorpus(Corpus):
     def _load(self, split: str) -> Iterator[tuple[str, str]]:
         if split not in self._parts:
             raise UserError(f"there is no {split} split: data.{split}_split names it")
+        check_home("the Hugging Face Hub", "HF_HOME", "XDG_CACHE_HOME")
         import datasets
         import huggingface_hub.errors
         import pyarrow
@@ -196,7 +198,7 @@ def _some(where: str, pairs: Iterator[tuple[str, str]]) -> Iterator[tuple[str, s
 def _checked_name(name: str | None) -> str:
     if not name:
         raise UserError("data=hub needs a data set: data.name=ORG/NAME for one of the Hub, or data.name=DIR for a folder")
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir():
         return str(path.absolute())
     if path.is_file():

@@ -51,7 +51,7 @@ class Columns:
             existing = [name for name in names if not (name == NESTED and nested)]
             existing += [f"{NESTED}.{name}" for name in nested]
             raise UserError(
-                f"{origin} has no column {column or language}; its columns are {', '.join(existing):.300}: "
+                f"{origin} has no column {column or language}; its columns are {', '.join(existing) or 'none':.300}: "
                 f"set data.{key} to a language or data.{key}_column to a column that is there"
             )
 

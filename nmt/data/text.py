@@ -11,6 +11,7 @@ from nmt.data.files import Source, hash_file, lines_of
 from nmt.data.stems import existing_file, side_file
 from nmt.data.tables import FORMATS, Columns, Table, check_count, table_format
 from nmt.errors import UserError
+from nmt.paths import expanded
 
 
 class TextCorpus(Corpus):
@@ -155,7 +156,7 @@ def _open(key: str, value: str | Sequence[str], columns: Columns) -> list[Aligne
         raise UserError(f"{key} must be a path or a list of paths, but is {value!r}")
     parts: list[AlignedFiles | Table] = []
     for name in names:
-        path = Path(name).expanduser()
+        path = expanded(name)
         if table_format(path):
             parts.append(Table(existing_file(path, key), columns))
         else:

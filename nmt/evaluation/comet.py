@@ -11,6 +11,7 @@ import torch
 
 from nmt.errors import UserError
 from nmt.evaluation.metrics import Score
+from nmt.paths import check_home
 
 
 def fetch_comet(model: str) -> str:
@@ -38,6 +39,7 @@ def fetch_comet(model: str) -> str:
         if not Path(model).is_file():
             raise UserError(f"comet_model: {model} does not exist")
         return model
+    check_home("the Hugging Face Hub", "HF_HOME", "XDG_CACHE_HOME")
     try:
         return str(package.download_model(model))
     except (OSError, KeyError, ValueError) as error:

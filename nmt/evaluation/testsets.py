@@ -19,6 +19,7 @@ from sacrebleu.utils import get_reference_files, get_source_file
 from nmt.data.files import read_lines
 from nmt.errors import UserError
 from nmt.evaluation.texts import Texts
+from nmt.paths import check_home
 
 log = logging.getLogger("nmt")
 SHOWN = 12
@@ -120,6 +121,7 @@ def _unpack(dataset: Dataset, archive: Path) -> None:
 
 def _folder(dataset: Dataset) -> Path:
     """Where sacreBLEU keeps a test set."""
+    check_home("sacreBLEU", "SACREBLEU")
     return Path(dataset._outdir)
 
 

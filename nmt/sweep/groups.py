@@ -8,6 +8,7 @@ from typing import Any
 
 from nmt.config import free_keys
 from nmt.errors import UserError
+from nmt.paths import absolute
 from nmt.result import Result, read_result
 from nmt.run import flat, read_config
 from nmt.saved import checked
@@ -67,7 +68,7 @@ def find_runs(folders: Iterable[Path]) -> Found:
         free = free_keys() - set(ENDS) | {"seed"}
         # A key that is null may be missing in runs of an older nmt
         seed = checked(config.get("seed"), int, f"seed in {directory / 'config.yaml'}")
-        settings = {key: value for key, value in flat(config).items() if key not in free and value is not None}
+        settings = {key: value for key, value in flat(absolute(config)).items() if key not in free and value is not None}
         first = seen.setdefault(repr((sorted(settings.items(), key=str), seed)), directory)
         if first is directory:
             found.finished.append(Finished(directory, seed, settings, result))

@@ -17,6 +17,7 @@ from nmt.errors import Interrupted, UserError
 from nmt.languages import leading_metric
 from nmt.sweep.slugs import slug, swept_settings
 from nmt.sweep.state import SweepState
+from nmt.typed import plain
 
 log = logging.getLogger("nmt.sweep")
 
@@ -52,7 +53,6 @@ class Job:
     def __call__(self, config: Any) -> float | Stopped | None:
         """The dev score of the run, None if it failed, or `Stopped`."""
         from hydra.core.hydra_config import HydraConfig
-        from omegaconf import OmegaConf
 
         state, job = SweepState(self.sweep_dir), HydraConfig.get()
         name = slug(swept_settings(list(job.overrides.task), self.constants))
@@ -67,7 +67,7 @@ class Job:
         output: AbstractContextManager[Any] = nullcontext() if here else redirect_stdout(io.StringIO())
         try:
             with state.working_on(name), output:
-                return self._run(OmegaConf.to_container(config, resolve=True, throw_on_missing=True), name, what)
+                return self._run(plain(config, "train"), name, what)
         except KeyboardInterrupt as end:
             if here:
                 raise
@@ -114,7 +114,6 @@ def finished_score(directory: Path, config: dict[str, Any]) -> float | None:
     """
     from nmt.config import TrainSettings
     from nmt.result import dev_score, read_result
-    from nmt.run import changed_texts, read_corpus
     from nmt.training.checkpoints import Checkpoints
     from nmt.training.progress import Progress
 
@@ -127,22 +126,31 @@ def finished_score(directory: Path, config: dict[str, Any]) -> float | None:
         progress = Progress.from_state(Checkpoints(directory / "checkpoints").find("last").state())
     except UserError:  # no checkpoint: training knows what to do about it
         return None
-    saved = read_corpus(directory)
-    links = {"links": saved["fingerprints"].get("links")}  # of guided attention: training compares them
-    if found := changed_texts(saved, _fingerprints(json.dumps(config["data"])) | links):
+    if found := other_text(directory, config):
         raise UserError(f"{directory} was trained on other text: {', '.join(found)}; choose another sweep_dir")
     if progress.updates != result["updates"] or not progress.reason_to_stop(TrainSettings(**config["train"])):
         return None
     return float(dev_score(result)[1])
 
 
+def other_text(directory: Path, config: dict[str, Any]) -> list[str]:
+    """The splits of a config whose text is not the one that a run was made of."""
+    from nmt.run import changed_texts, read_corpus
+
+    saved = read_corpus(directory)
+    links = {"links": saved["fingerprints"].get("links")}  # those that two runs have found: training compares them
+    return changed_texts(saved, links | _fingerprints(json.dumps(config["data"]), config["guide"]["links"]))
+
+
 @functools.cache
-def _fingerprints(data: str) -> dict[str, str]:
-    """Of the splits of a corpus, whose config is given as JSON: read once, whatever number of runs have it."""
+def _fingerprints(data: str, links: str | None) -> dict[str, str]:
+    """Of the splits of a corpus, whose config is given as JSON, and of its links: read once for all runs that have it."""
     from nmt.components import build_corpus
+    from nmt.data.guide import links_fingerprint
 
     corpus = build_corpus(json.loads(data))
-    return {split: corpus.fingerprint(split) for split in corpus.splits()}
+    found = {split: corpus.fingerprint(split) for split in corpus.splits()}
+    return found if links is None else found | {"links": links_fingerprint(corpus, links)}
 
 
 def check_config(directory: Path, config: dict[str, Any]) -> bool:

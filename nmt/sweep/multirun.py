@@ -13,6 +13,7 @@ from typing import Any
 from nmt.config import config_directory
 from nmt.errors import Interrupted, UserError
 from nmt.published import Published
+from nmt.sweep.identity import keep_identity
 from nmt.sweep.job import Job
 from nmt.sweep.plan import Plan, make_plan
 from nmt.sweep.state import SweepState
@@ -49,7 +50,11 @@ def sweep(command_line: Sequence[str], *, train: Train, report: Report) -> int:
         plan = make_plan(hydra, flags.config_name or "train", [*flags.overrides, "hydra.mode=MULTIRUN"])
         state = SweepState(plan.sweep_dir)
         job = Job(train, plan.sweep_dir, plan.constants, plan.total, os.getpid())
-        with state.alone():
+
+        def check() -> None:
+            keep_identity(state.directory / "sweep.json", plan)
+
+        with state.alone(check):
             problem = _launch(hydra, flags.config_name or "train", plan, job, state)
     try:
         _say_best(state.directory / "optimization_results.yaml", plan.sweep_dir)

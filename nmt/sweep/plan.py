@@ -3,15 +3,17 @@
 import itertools
 import re
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nmt.errors import UserError
+from nmt.paths import expanded_value
 from nmt.sweep.job import check_config
 from nmt.sweep.slugs import name_of, slug, swept_settings
 from nmt.sweep.study import prepare_search
+from nmt.typed import plain, quoted
 
 MOST_CHECKED = 200
 """Configs of a search space that are composed beforehand; a grid's are composed all."""
@@ -27,6 +29,10 @@ class Plan:
         constants: keys that do not vary.
         total: number of runs, or None where a search decides.
         launcher: its class, such as `hydra._internal.core_plugins.basic_launcher.BasicLauncher`.
+        swept: the keys that vary, as they were typed, by their names.
+        configs: of the runs that were looked at, under what varies in each.
+        composed: the config of a run, from what varies in it.
+        choices: the choices of configs that do not vary, such as `model: luong`.
     """
 
     overrides: list[str]
@@ -34,6 +40,10 @@ class Plan:
     constants: frozenset[str]
     total: int | None
     launcher: str
+    swept: dict[str, str]
+    configs: dict[tuple[str, ...], dict[str, Any]]
+    composed: Callable[[Sequence[str]], dict[str, Any]]
+    choices: dict[str, str | None]
 
 
 def make_plan(hydra: Any, config_name: str, overrides: Sequence[str]) -> Plan:
@@ -64,18 +74,28 @@ def make_plan(hydra: Any, config_name: str, overrides: Sequence[str]) -> Plan:
     for key in ("run_dir", "sweep_dir"):
         if key in swept or (key == "run_dir" and master.run_dir is not None):
             raise UserError(f"{key}= cannot vary in a sweep: its runs lie in sweep_dir, each named by what it varies")
-    folder = master.sweep_dir or str(Path("sweeps") / _default_name(master, _parsed(hydra, typed)[0]))
+    folder = expanded_value(master.sweep_dir) or str(Path("sweeps") / _default_name(master, _parsed(hydra, typed)[0]))
     if (Path(folder) / "config.yaml").exists():
         raise UserError(f"sweep_dir={folder} is a run: choose another folder for the sweep")
     jobs = _some_jobs(swept) if searches else _grid(swept)
     names = frozenset({*constants, "sweep_dir"})
-    for job in jobs:
+
+    def composed(job: Sequence[str]) -> dict[str, Any]:
         lines = [*(override.input_line for override in constants.values()), *job]
-        _check(hydra.config_loader.load_sweep_config(master, lines), Path(folder), job, names)
-    overrides += [] if master.sweep_dir else [f"sweep_dir={folder}"]
+        return _without_hydra(hydra.config_loader.load_sweep_config(master, lines))
+
+    configs = {tuple(job): composed(job) for job in jobs}
+    for job, config in configs.items():
+        _check(config, Path(folder), list(job), names)
+    if folder != master.sweep_dir:
+        overrides += [quoted(f"sweep_dir={folder}")]
     if str(sweeper["_target_"]).endswith(".OptunaSweeper"):
         overrides += prepare_search(sweeper)
-    return Plan(overrides, Path(folder), names, None if searches else len(jobs), launcher)
+    typed_keys = {name: str(override.get_key_element()) for name, override in swept.items()}
+    total = None if searches else len(jobs)
+    choices = master.hydra.runtime.choices.items()
+    chosen = {key: name for key, name in choices if key not in swept and not key.startswith(("hydra/", "sweep/"))}
+    return Plan(overrides, Path(folder), names, total, launcher, typed_keys, configs, composed, chosen)
 
 
 def _own_defaults(hydra: Any, config_name: str, overrides: Sequence[str]) -> list[str]:
@@ -94,22 +114,26 @@ def _own_defaults(hydra: Any, config_name: str, overrides: Sequence[str]) -> lis
     return [f"{ours}={name}" for ours, name in chosen.items() if name in hydra.config_loader.get_group_options(ours)]
 
 
-def _check(config: Any, folder: Path, job: list[str], constants: Collection[str]) -> None:
-    """Look at the settings of a run, and at the run that may be there."""
+def _without_hydra(config: Any) -> dict[str, Any]:
+    """The config of a run as plain values."""
     from omegaconf import OmegaConf
 
+    values: Any = OmegaConf.to_container(config, resolve=False)
+    del values["hydra"]
+    return plain(OmegaConf.create(values), "train")
+
+
+def _check(config: dict[str, Any], folder: Path, job: list[str], constants: Collection[str]) -> None:
+    """Look at the settings of a run, and at the run that may be there."""
     from nmt.checks import check_settings
     from nmt.tokenisation import tokenisation_of
 
-    plain: Any = OmegaConf.to_container(config, resolve=False)
-    del plain["hydra"]
-    plain = OmegaConf.to_container(OmegaConf.create(plain), resolve=True, throw_on_missing=True)
     try:
-        check_settings(plain)
-        tokenisation_of(plain).bleu()
+        check_settings(config)
+        tokenisation_of(config).bleu()
     except UserError as error:
         raise UserError(f"{', '.join(job)}: {error}") from error
-    check_config(folder / slug(swept_settings(job, constants)), plain)
+    check_config(folder / slug(swept_settings(job, constants)), config)
 
 
 def check_single(hydra_config: Any) -> None:

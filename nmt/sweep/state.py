@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -30,8 +30,11 @@ class SweepState:
         self._locks = self.directory / "locks"
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self, check: Callable[[], None] = lambda: None) -> Iterator[None]:
         """While it is open, no other command works on this sweep. Failures of an earlier one are forgotten, and tried again.
+
+        Args:
+            check: is called when no other command is at work, before anything is forgotten.
 
         Raises:
             UserError: if another command does, or the folder cannot be made.
@@ -44,6 +47,7 @@ class SweepState:
         self._check_places()
         busy = f"another nmt train -m is at work in {self.directory.parent}: wait for its end, or choose another sweep_dir"
         with held(self.directory / "command", busy=busy):
+            check()
             self._stop.unlink(missing_ok=True)
             shutil.rmtree(self._failed, ignore_errors=True)
             self._failed.mkdir(exist_ok=True)

@@ -10,7 +10,8 @@ from nmt.data.batches import Batch, collate
 from nmt.data.store import IdStore
 from nmt.data.tokenizer import SIDES
 from nmt.errors import UserError
-from nmt.training.faults import OutOfMemoryError, is_out_of_memory
+from nmt.machine import is_out_of_memory
+from nmt.training.faults import OutOfMemoryError
 from nmt.training.loop import Trainer
 
 MARGIN = 0.85
@@ -59,7 +60,7 @@ def device_budget(store: IdStore, make: Callable[[int], Trainer]) -> int:
                     bool(trainer.update(pair, update).finite)  # waits for it
         except OutOfMemoryError:
             return False
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 return False
             raise

@@ -45,7 +45,11 @@ class Checkpoints:
         """
         path = self.directory / (name if name in ("last", "best", AVERAGED) else f"step-{name:0>7}")
         if not path.is_dir():
-            there = ", ".join(str(checkpoint.updates) for checkpoint in self.all()) or "none"
+            there = ", ".join(str(checkpoint.updates) for checkpoint in self.all())
+            if not there:
+                raise UserError(
+                    f"{self.directory} holds no checkpoint: `nmt train` makes them; a copy of a run needs that folder, too"
+                )
             makes = " (`nmt average` makes averaged)" if name == AVERAGED else ""
             raise UserError(f"checkpoint={name} is not in {self.directory}; those there are: best, last, {there}{makes}")
         return Checkpoint(path.resolve())

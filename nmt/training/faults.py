@@ -14,6 +14,7 @@ from nmt.data.batches import Batch
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.files import inside, written_whole
+from nmt.machine import is_out_of_memory
 from nmt.training import distributed
 from nmt.training.progress import Progress
 from nmt.vocabulary import EOS, PAD
@@ -98,12 +99,6 @@ class _Later:
         return bool(self._flag)
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether a device could not give the memory that was asked for."""
-    words = ("can't allocate memory", "STATUS_ALLOC_FAILED", "out of memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
-
-
 class OutOfMemoryError(UserError):
     """A batch did not fit the memory of its device."""
 
@@ -113,7 +108,7 @@ def room_to_translate(device: torch.device) -> Iterator[None]:
     """While it is open, too little memory is an error of the search."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise OutOfMemoryError(
                 f"{device} has too little memory to translate dev: lower decode.batch_size, or train.tokens_per_batch"

@@ -32,7 +32,7 @@ def write_hparams(directory: Path, config: Mapping[str, Any]) -> None:
     for earlier in folder.glob(f"*{SUFFIX}"):  # TensorBoard would go on showing the oldest
         earlier.unlink()
     board = Board(folder, suffix=SUFFIX)
-    board.add(hparams_pb(hyperparameters(config), trial_id="/".join(directory.absolute().parts[-2:])))
+    board.add(hparams_pb(hyperparameters(config), trial_id=_text("/".join(directory.absolute().parts[-2:]))))
     board.close()
 
 
@@ -70,4 +70,5 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, bool |
 
 
 def _text(value: Any) -> str:
-    return "null" if value is None else str(value)
+    text = "null" if value is None else str(value)
+    return text.encode(errors="backslashreplace").decode()  # the name of a folder need not be UTF-8

@@ -13,9 +13,10 @@ from torch.distributed.fsdp import FSDPModule
 from nmt.config import TrainSettings
 from nmt.data.batches import Batch, TrainingData
 from nmt.errors import Interrupted
+from nmt.machine import is_out_of_memory
 from nmt.training import distributed
 from nmt.training.averages import Averages
-from nmt.training.faults import BadUpdates, is_out_of_memory, out_of_memory
+from nmt.training.faults import BadUpdates, out_of_memory
 from nmt.training.precision import autocast
 from nmt.training.progress import Progress
 from nmt.training.schedules import Schedule
@@ -139,7 +140,7 @@ class Trainer:
         """
         try:
             return self._update(batches, number)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 raise out_of_memory(max(batches, key=lambda batch: batch.area), self.device) from None
             raise

@@ -18,6 +18,7 @@ from nmt.data.words import AlignedPair
 from nmt.errors import UserError
 from nmt.machine import environment
 from nmt.models.seq2seq import Vocabulary
+from nmt.paths import cache_directory
 from nmt.run import (
     Config,
     Run,
@@ -58,7 +59,7 @@ def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared
         recompute_blocks(model)
     corpus: Corpus = FixedCorpus(build_corpus(config["data"]))
     check_lengths(model, max_length=corpus.max_length, decode=config["decode"])
-    directory, cache = Path(config["run_dir"]), Path(config["paths"]["cache"]).expanduser()
+    directory, cache = Path(config["run_dir"]), cache_directory(config["paths"]["cache"])
     exists = (directory / "config.yaml").exists()
     if exists:
         check_places(directory)

@@ -9,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import nmt
 from nmt import cli
+from nmt.typed import quoted
 
 
 def test_help_lists_every_command_with_one_line_and_one_example(capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,7 +53,7 @@ def test_help_imports_nothing_heavy() -> None:
     ],
 )
 def test_free_text_reaches_hydra_as_it_was_typed(text: str) -> None:
-    (override,) = OverridesParser.create().parse_overrides([cli._quoted(f"text={text}")])
+    (override,) = OverridesParser.create().parse_overrides([quoted(f"text={text}")])
     value = override.value()
     assert value.replace(r"\${", "${") == text
 
@@ -79,6 +80,6 @@ def test_a_run_of_a_sweep_is_a_run_although_its_name_looks_like_an_override(
 
 
 def test_in_a_sweep_several_paths_of_data_are_several_values() -> None:
-    assert cli._quoted("data.train=a/train,b/train", sweeping=True) == "data.train=a/train,b/train"
-    assert cli._quoted("data.train=a/train,b/train") == "data.train='a/train,b/train'"
-    assert cli._quoted("sweep_dir=a,b", sweeping=True) == "sweep_dir='a,b'"
+    assert quoted("data.train=a/train,b/train", sweeping=True) == "data.train='a/train','b/train'"
+    assert quoted("data.train=a/train,b/train") == "data.train='a/train,b/train'"
+    assert quoted("sweep_dir=a,b", sweeping=True) == "sweep_dir='a,b'"

@@ -23,6 +23,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 TEXT = ["data=text", "data.train=train", "data.dev=dev", "data.test=test", "model=transformer_tiny", "run_dir=run"]
 
 
+def changed(arguments: list[str], *others: str) -> list[str]:
+    """Arguments with other values, or further keys."""
+    keys = {other.partition("=")[0] for other in others}
+    return [*(argument for argument in arguments if argument.partition("=")[0] not in keys), *others]
+
+
 def error_of(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The one line on stderr of a command that must end with status 2."""
     status = main(list(arguments))
@@ -89,7 +95,7 @@ def error_of(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_an_impossible_setting_is_named_and_nothing_is_written(
     folder: Path, capfd: pytest.CaptureFixture[str], override: str, pattern: str
 ) -> None:
-    line = error_of(capfd, "train", *TEXT, "tokenizer.vocab_size=286", override)
+    line = error_of(capfd, "train", *changed([*TEXT, "tokenizer.vocab_size=286"], override))
     assert re.search(pattern, line), line
     assert not (folder / "run").exists()
 

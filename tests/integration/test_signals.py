@@ -34,6 +34,7 @@ class Training:
             *("train.tokens_per_batch=300", "train.checkpoint_every=1000", "train.log_every=1", "decode.beam=2"),
             *keys,
         ]
+        self.command = list({argument.partition("=")[0]: argument for argument in self.command}.values())  # the last of a key
 
     def start(self) -> None:
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

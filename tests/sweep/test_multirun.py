@@ -97,12 +97,13 @@ def test_a_constant_that_decides_the_result_may_not_change_and_is_named() -> Non
     assert train.trained == []
 
 
-def test_runs_of_other_text_are_not_taken_for_finished(caplog: pytest.LogCaptureFixture) -> None:
+def test_other_text_is_refused_before_any_run_whether_it_is_there_or_new() -> None:
     run("seed=1,2", "sweep_dir=s", "data.train_pairs=100", train=Pretended())
-    train = Pretended()
-    assert run("seed=1,3", "sweep_dir=s", "data.train_pairs=200", train=train) == 1
-    assert train.names == ["seed=3"]
-    assert "seed=1: s/seed=1 was trained on other text: the text of data.train" in caplog.text
+    for seeds in ("1,3", "3,4"):
+        train = Pretended()
+        with pytest.raises(UserError, match=r"the text of data\.train, data\.train_pairs \(100 → 200\).*another sweep_dir"):
+            run(f"seed={seeds}", "sweep_dir=s", "data.train_pairs=200", train=train)
+        assert train.trained == []
 
 
 def test_a_second_command_on_the_same_sweep_is_refused_while_the_first_is_at_work() -> None:

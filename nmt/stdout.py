@@ -1,0 +1,58 @@
+"""Standard output of the command line: nothing is lost by its encoding, and what goes wrong with it says so."""
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nmt.errors import naming
+
+NAME = Path("standard output")
+
+
+class _Named(io.TextIOWrapper):
+    def write(self, text: str, /) -> int:
+        with naming(NAME):
+            return super().write(text)
+
+    def flush(self) -> None:
+        with naming(NAME):
+            super().flush()
+
+
+def open_streams() -> None:
+    """Let no file that is opened later take the place of a standard stream that is closed; errors go nowhere then."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as the process lives
+
+
+@contextmanager
+def named_stdout() -> Iterator[None]:
+    """While it is open, a character that the encoding of standard output lacks is written as its code, as in `\\u2192`.
+
+    An error of the system names the stream. At the end, everything is written.
+    """
+    before = sys.stdout
+    if not isinstance(before, io.TextIOWrapper):
+        yield
+        return
+    before.flush()
+    named = _Named(before.buffer, before.encoding, errors="backslashreplace", line_buffering=before.line_buffering)
+    sys.stdout = named
+    try:
+        yield
+        named.flush()
+    finally:
+        sys.stdout = before
+        try:
+            named.detach()
+        except OSError:  # what could not be written goes nowhere, or the end of the process would try it again
+            number = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(number, named.fileno())
+            os.close(number)
+            named.detach()
