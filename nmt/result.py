@@ -2,7 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+import msgspec
 
 from nmt.config import TrainSettings
 from nmt.files import inside, written_whole
@@ -30,17 +32,9 @@ class _Saved(TypedDict):
     updates: Count
     seconds: Amount
     target_tokens_per_second: Amount
-    dev: "_ByBleu | _ByChrf"
+    dev: Annotated[dict[Literal["bleu", "chrf"], Number], msgspec.Meta(min_length=1, max_length=1)]
     test: "_Test | None"
     signatures: NotRequired[dict[str, str]]
-
-
-class _ByBleu(TypedDict):
-    bleu: Number
-
-
-class _ByChrf(TypedDict):
-    chrf: Number
 
 
 class _Test(TypedDict):
