@@ -179,8 +179,8 @@ def _plain(settings: Config) -> Config:
 def differences(old: Config, new: Config) -> list[str]:
     """Keys that decide the result and differ, each as `key (old → new)`.
 
-    A setting that an older nmt did not know has its default, but `tokenize`: that nmt took 13a for every language. Of `data`, only
-    languages and lengths are compared: what the files hold is compared by fingerprint, and where they lie is free.
+    A setting that an older nmt did not know has its default, but `tokenize`: that nmt took 13a for every language. Of `data`,
+    only languages and lengths are compared: what the files hold is compared by fingerprint, and where they lie is free.
     """
     free = free_keys()
     old_flat, new_flat = flat(_defaults()) | flat(old), flat(new)
