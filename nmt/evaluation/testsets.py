@@ -17,7 +17,7 @@ from sacrebleu.dataset.base import Dataset
 from sacrebleu.utils import get_reference_files, get_source_file
 
 from nmt.data.files import read_lines
-from nmt.errors import UserError
+from nmt.errors import UserError, naming
 from nmt.evaluation.texts import Texts
 from nmt.paths import check_home
 
@@ -110,11 +110,12 @@ def _unpack(dataset: Dataset, archive: Path) -> None:
     # The name under which sacreBLEU looks for its own download before it starts one
     target = folder / f"{dataset.name.replace('/', '_')}.{PurePosixPath(urls[expected.index(found)]).name}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if archive.resolve() != target.resolve():
-            shutil.copyfile(archive, target)
-        if target.name.endswith((".tgz", ".tar.gz", ".zip")):  # the others are texts, as sacreBLEU downloads them
-            shutil.unpack_archive(target, folder)
+        with naming(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            if archive.resolve() != target.resolve():
+                shutil.copyfile(archive, target)
+            if target.name.endswith((".tgz", ".tar.gz", ".zip")):  # the others are texts, as sacreBLEU downloads them
+                shutil.unpack_archive(target, folder)
     except (shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
         raise UserError(f"archive: {archive} cannot be unpacked: {_reason(error)}") from error
 
