@@ -17,10 +17,13 @@ from nmt.data.cache import cached
 from nmt.data.corpus import Corpus
 from nmt.data.subwords import Sampler
 from nmt.errors import UserError
+from nmt.saved import MEBIBYTE, read_small
 from nmt.vocabulary import BOS, EOS, PAD, UNK
 
 Side = Literal["src", "tgt"]
 SIDES: tuple[Side, Side] = ("src", "tgt")
+MOST_BYTES = 512 * MEBIBYTE
+"""Of a model: some thirty for each piece."""
 TRAINER_THREADS = 4
 """SentencePiece's result depends on the number of its threads: the same everywhere gives the same pieces everywhere."""
 
@@ -55,9 +58,13 @@ class Tokenizer:
         if set(files) not in ({"joint"}, {"src", "tgt"}):
             raise UserError(f"{directory} must hold joint.model, or src.model and tgt.model, but holds {sorted(files)}")
         try:
-            return cls({name: path.read_bytes() for name, path in files.items()}, sampling=sampling)
-        except RuntimeError as error:
+            tokenizer = cls({name: read_small(path, most=MOST_BYTES) for name, path in files.items()}, sampling=sampling)
+        except (RuntimeError, FileNotFoundError) as error:
             raise UserError(f"{directory}: not a SentencePiece model ({error})") from error
+        for side in (tokenizer._src, tokenizer._tgt):
+            if (side.pad_id(), side.unk_id(), side.bos_id(), side.eos_id()) != (PAD, UNK, BOS, EOS):
+                raise UserError(f"{directory}: a SentencePiece model without the special pieces of nmt")
+        return tokenizer
 
     def save(self, directory: Path) -> None:
         """Write the models into a directory that exists."""
