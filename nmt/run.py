@@ -116,7 +116,7 @@ class Run:
         """The same of a checkpoint at hand."""
         found.check_model(self._model_without_memory(), found.file_of(weights))
         model = self.build_model()
-        found.load_model(model, found.file_of(weights))
+        found.fill(model, found.file_of(weights))
         return model.to(device).eval()
 
     def locked(self) -> AbstractContextManager[None]:

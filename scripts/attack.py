@@ -12,7 +12,7 @@ user might type about it is run. Each must
 - take no more than some seconds of the CPU, and no more memory than a gigabyte beyond what nmt has when it starts;
 - change nothing outside of the run: a folder of files, to which all links lead, is compared with what it was.
 
-Commands are forked from one process that has imported everything, so that an attack takes less than a second. The last lines
+Commands are forked from one process that has imported everything, so that an attack takes a second or two. The last lines
 are a table by kind and every promise that was broken; the status is 0 if there is none.
 """
 

@@ -93,7 +93,7 @@ def test_a_setting_that_an_older_nmt_did_not_know_has_its_default() -> None:
         ("decode: {beam: '${oc.env:HOME}'}", "must be a plain value"),
         ("tokenizer: {sampling: x}", "tokenizer cannot be read"),
         ("model: 7", "lacks one of"),
-        ("{", "cannot be read"),
+        ("{", "is damaged, or is not what nmt writes"),
     ],
 )
 def test_a_config_that_was_edited_wrongly_is_named(tmp_path: Path, line: str, message: str) -> None:

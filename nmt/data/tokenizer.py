@@ -20,7 +20,7 @@ from nmt.data.subwords import Sampler
 from nmt.data.visible import is_visible
 from nmt.errors import UserError
 from nmt.saved import read_json, read_small
-from nmt.vocabulary import UNK
+from nmt.vocabulary import BOS, EOS, PAD, UNK
 
 Side = Literal["src", "tgt"]
 SIDES: tuple[Side, Side] = ("src", "tgt")
@@ -67,11 +67,15 @@ class Tokenizer:
         if (manifest := directory / MANIFEST).exists():
             _check(models, read_json(manifest, dict[str, dict[str, str]]), directory)
         try:
-            return cls({side: models.get(side) or models["joint"] for side in SIDES}, joint=joint, sampling=sampling)
+            tokenizer = cls({side: models.get(side) or models["joint"] for side in SIDES}, joint=joint, sampling=sampling)
         except RuntimeError as error:
             raise UserError(f"{directory}: not a SentencePiece model ({error})") from error
         except UserError as error:
             raise UserError(f"{directory}: {error}") from error
+        for side in (tokenizer._src, tokenizer._tgt):
+            if (side.pad_id(), side.unk_id(), side.bos_id(), side.eos_id()) != (PAD, UNK, BOS, EOS):
+                raise UserError(f"{directory}: a SentencePiece model without the special pieces of nmt")
+        return tokenizer
 
     def save(self, directory: Path) -> None:
         """Write the models and their checksums into a directory that exists."""

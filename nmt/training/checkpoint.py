@@ -151,9 +151,13 @@ class Checkpoint:
         return EMA if weights == "ema" or (weights == "auto" and (self.directory / EMA).exists()) else MODEL
 
     def check_model(self, model: nn.Module, name: str = MODEL) -> None:
-        """Raise `UserError` if a file of it, whose header alone is read, cannot fill a model, which may be on `meta`."""
-        if (path := self.directory / name).exists():
-            check_fits(path, dict(model.state_dict()), whole=False)
+        """Raise `UserError` if the checkpoint is damaged or a file of it does not fit a model, which may be on `meta`."""
+        if problem := self.damage():
+            raise UserError(f"{problem}: name another checkpoint with checkpoint=…")
+        path = self.directory / name
+        if not path.exists():
+            raise UserError(f"{path} is not there: only a run with train.ema_decay has averages; set weights=raw")
+        check_fits(path, dict(model.state_dict()), whole=False)
 
     def load_model(self, model: nn.Module, name: str = MODEL) -> None:
         """Fill a model with the parameters in one of its files.
@@ -162,11 +166,11 @@ class Checkpoint:
             UserError: if the checkpoint is damaged, has no such file or belongs to another model.
         """
         self.check_model(model, name)
+        self.fill(model, name)
+
+    def fill(self, model: nn.Module, name: str) -> None:
+        """The same after `check_model`."""
         path = self.directory / name
-        if problem := self.damage():
-            raise UserError(f"{problem}: name another checkpoint with checkpoint=…")
-        if not path.exists():
-            raise UserError(f"{path} is not there: only a run with train.ema_decay has averages; set weights=raw")
         try:
             load_model(model, path, strict=True)
         except (RuntimeError, SafetensorError) as error:

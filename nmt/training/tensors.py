@@ -41,11 +41,11 @@ def saved_tensors(path: Path) -> dict[str, SavedTensor]:
         size = path.stat().st_size
         length = int.from_bytes(file.read(8), "little")
         if length > min(size - 8, 16 * MEBIBYTE):
-            raise damaged(path, f"its header cannot have {length:,} bytes")
+            raise _altered(path)
         try:
             header = msgspec.json.decode(file.read(length), type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise damaged(path, "its header is not JSON") from error
+            raise _altered(path) from error
     header.pop("__metadata__", None)
     tensors = checked(header, dict[str, SavedTensor], path)
     for name, tensor in tensors.items():
@@ -56,8 +56,12 @@ def saved_tensors(path: Path) -> dict[str, SavedTensor]:
         if tensor["dtype"] not in FLOATS or end - begin != wanted:
             raise damaged(path, f"{name!r:.80} has {end - begin:,} bytes, but is {tensor['dtype']:.20} {tensor['shape'][:9]}")
     if size != 8 + length + sum(tensor["data_offsets"][1] - tensor["data_offsets"][0] for tensor in tensors.values()):
-        raise damaged(path, f"it has {size:,} bytes, which is not what its header says")
+        raise _altered(path)
     return tensors
+
+
+def _altered(path: Path) -> UserError:
+    return UserError(f"{path} was cut short or altered")
 
 
 def check_fits(path: Path, wanted: Mapping[str, Tensor], *, whole: bool = True) -> None:
@@ -80,7 +84,7 @@ def check_archive(path: Path, *, most: int) -> None:
     except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
         if isinstance(error, UserError):
             raise
-        raise damaged(path, "it is no archive of torch") from error
+        raise _altered(path) from error
     packed = [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
     larger = sum(entry.file_size for entry in entries) > path.stat().st_size
     named = sum(entry.file_size for entry in entries if entry.filename.endswith(".pkl"))

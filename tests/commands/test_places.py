@@ -282,7 +282,7 @@ def test_a_full_standard_output_is_named(run: Path) -> None:
             arguments = [sys.executable, "-m", "nmt", *command(name, run)]
             done = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
         assert done.returncode == 2, done.stderr
-        assert "No space left on device: standard output\n" in done.stderr
+        assert "standard output: No space left on device\n" in done.stderr
         assert "Traceback" not in done.stderr
 
 

@@ -111,7 +111,7 @@ def test_interpolations_of_a_saved_config_stay_text(tmp_path: Path, monkeypatch:
 
 def test_a_yaml_tag_in_a_saved_config_runs_nothing(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(f"data: !!python/object/apply:os.mkdir ['{tmp_path / 'owned'}']\n")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="could not determine a constructor"):
         read_config(tmp_path)
     assert not (tmp_path / "owned").exists()
 
@@ -235,7 +235,7 @@ def test_a_header_of_parameters_that_lies_is_refused(kind: str, tmp_path: Path) 
     path.write_bytes(header_of(WEIGHT, bytes(24)))
     assert saved_tensors(path)["weight"]["shape"] == [2, 3]
     path.write_bytes(LIES[kind])
-    with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
+    with pytest.raises(UserError, match=r"model\.safetensors (is damaged|was cut short or altered)"):
         saved_tensors(path)
 
 
