@@ -106,7 +106,7 @@ def test_a_dev_sentence_beyond_the_table_is_named(compose_model: Compose) -> Non
 
 def test_the_command_stops_before_it_reads_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
-    arguments = ["model=luong", "model/attention=location", "model.attention.score.length=90", "data.train_pairs=1000000000"]
+    arguments = ["model=luong", "model/attention=location", "model.attention.score.length=90", "data.train_pairs=10000000"]
     assert main(["train", *arguments, f"run_dir={run}"]) == 2
     assert "model.attention.score.length leaves room for 90 source pieces" in capsys.readouterr().err
     assert not run.exists()
