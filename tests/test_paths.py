@@ -1,6 +1,5 @@
 """Paths: home directories, the cache, and what a run keeps."""
 
-import os
 import pwd
 from pathlib import Path
 from typing import NoReturn
@@ -71,7 +70,7 @@ def test_what_a_run_keeps_is_absolute_and_names_stay(tmp_path: Path, monkeypatch
 def test_paths_are_the_same_however_they_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run").mkdir()
-    os.symlink("run", tmp_path / "link")
+    (tmp_path / "link").symlink_to("run")
     for typed in ("run", "run/", "./run", "link", "run/../run", str(tmp_path / "run")):
         assert same_path(typed, str(tmp_path / "run"))
     assert not same_path("other", "run")

@@ -12,8 +12,39 @@ from nmt.errors import UserError
 from nmt.typed import check_repeated, plain, quoted
 
 TEXTS = [
-    *("???", "\\???", "\\\\???", "null", "true", "1", "[a]", "{a}", "{a: b}", "${x}", "\\${x}", "${oc.env:HOME}", "a=b", "a,b", ""),
-    *("'", '"', "'quoted'", '"quoted"', "it's", "back\\slash", "ends\\", "ends\\'", " spaces ", "~/x", "ü 漢", "#", "%", "a\tb"),
+    *(
+        "???",
+        "\\???",
+        "\\\\???",
+        "null",
+        "true",
+        "1",
+        "[a]",
+        "{a}",
+        "{a: b}",
+        "${x}",
+        "\\${x}",
+        "${oc.env:HOME}",
+        "a=b",
+        "a,b",
+        "",
+    ),
+    *(
+        "'",
+        '"',
+        "'quoted'",
+        '"quoted"',
+        "it's",
+        "back\\slash",
+        "ends\\",
+        "ends\\'",
+        " spaces ",
+        "~/x",
+        "ü 漢",
+        "#",
+        "%",
+        "a\tb",
+    ),
 ]
 
 
