@@ -64,7 +64,7 @@ def check_repeated(command: str, arguments: Sequence[str], *, sweeping: bool) ->
         if argument.startswith("-") or not equals:
             continue
         if (first := typed.setdefault(key, value)) != value:
-            takes_list = key in SEVERAL_VALUES and not takes_text(command, key)
+            takes_list = key in SEVERAL_VALUES and not takes_text(command, key) and "null" not in (first, value)
             listed = f", or both: {key}=[{','.join(map(_without_brackets, (first, value)))}]" if takes_list else ""
             swept = f", or sweep over both: {key}={first},{value}" if sweeping and not takes_list else ""
             raise UserError(f"{key} is typed twice: {key}={first} and {key}={value}; type one of them{listed}{swept}")

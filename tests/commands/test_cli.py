@@ -1,5 +1,6 @@
 """The command line before any command runs."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +84,83 @@ def test_in_a_sweep_several_paths_of_data_are_several_values() -> None:
     assert quoted("data.train=a/train,b/train", sweeping=True) == "data.train='a/train','b/train'"
     assert quoted("data.train=a/train,b/train") == "data.train='a/train,b/train'"
     assert quoted("sweep_dir=a,b", sweeping=True) == "sweep_dir='a,b'"
+
+
+def nmt_to(stdout: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":
+    """Run a command whose standard output a shell redirects."""
+    command = ["sh", "-c", f'exec "$0" -m nmt "$@" {stdout}', sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, check=False, env={**os.environ, **environment}, timeout=120)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["train", "--help"], ["translate", "--cfg", "job", "run=x"], ["report", "--info", "config"]],
+)
+@pytest.mark.parametrize(
+    ("stdout", "message"),
+    [
+        (">/dev/full", "standard output: No space left on device"),
+        (">&-", "standard output is closed: send it to a file, such as /dev/null"),
+    ],
+)
+def test_output_that_cannot_be_written_is_one_line(arguments: list[str], stdout: str, message: str) -> None:
+    done = nmt_to(stdout, *arguments)
+    command = "nmt" if arguments[0].startswith("-") else f"nmt {arguments[0]}"
+    assert (done.returncode, done.stderr.decode()) == (2, f"{command}: {message}\n")
+
+
+def test_a_result_for_a_file_needs_no_standard_output(tmp_path: Path) -> None:
+    done = nmt_to(">&-", "translate", "run=nowhere", f"output={tmp_path / 'x'}")
+    assert b"nowhere is not a run" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--cfg", "job"]])
+def test_whoever_has_read_enough_is_told_nothing(arguments: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "nmt", *arguments]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False, timeout=120)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+PRINTING = "from nmt import cli; cli._help = lambda: 'größer → 漢'; raise SystemExit(cli.main(['--help']))"
+
+
+@pytest.mark.parametrize(
+    ("environment", "written"),
+    [
+        ({"PYTHONIOENCODING": "latin-1"}, "größer \\u2192 \\u6f22\n".encode("latin-1")),
+        ({"PYTHONIOENCODING": "ascii"}, b"gr\\xf6\\xdfer \\u2192 \\u6f22\n"),
+        ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, b"gr\\xf6\\xdfer \\u2192 \\u6f22\n"),
+        ({"PYTHONIOENCODING": "utf-8"}, "größer → 漢\n".encode()),
+    ],
+)
+def test_a_character_that_the_terminal_lacks_is_written_as_its_code(environment: dict[str, str], written: bytes) -> None:
+    done = subprocess.run([sys.executable, "-c", PRINTING], capture_output=True, check=False, env={**os.environ, **environment})
+    assert (done.returncode, done.stdout, done.stderr) == (0, written, b"")
+
+
+def test_an_argument_that_is_no_text_is_told_from_one_that_the_encoding_here_lacks() -> None:
+    command = [sys.executable, "-m", "nmt", "translate", "run=x"]
+    done = subprocess.run([*command, b"text=\xff"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "nmt translate: an argument is not valid UTF-8\n")
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([*command, "text=ü".encode()], capture_output=True, text=True, check=False, env=ascii_only)
+    assert done.returncode == 2
+    assert "an argument is not ascii, which is the encoding here: set PYTHONUTF8=1" in done.stderr
+
+
+def test_runs_whose_names_mean_something_else_are_still_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli._named("translate", ["~/seed=1", "text=x"]) == ["text=x", "run=~/seed=1"]
+    assert cli._named("train", ["~schedule"]) == ["~schedule"]
+    assert cli._named("evaluate", ["~decode"]) == ["~decode"]
+    assert cli._named("evaluate", ["null"]) == ["run='null'"]
+    assert cli._named("evaluate", ["[x]"]) == ["run='[x]'"]
+
+
+def test_flags_may_stand_anywhere() -> None:
+    assert cli._flags_last(["model=x", "-m", "seed=1,2", "--config-dir", "d", "a=b"]) == [
+        *("model=x", "seed=1,2", "a=b", "-m", "--config-dir", "d")
+    ]

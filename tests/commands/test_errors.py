@@ -1,11 +1,20 @@
 """What a user gets wrong ends in one clear line on stderr and status 2, before anything is written."""
 
+import importlib
 import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from nmt.cli import main
+
+for command in ("score", "explain", "align", "report"):
+    importlib.import_module(f"nmt.commands.{command}")
 
 
 @pytest.fixture
@@ -79,7 +88,7 @@ def error_of(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("optimizer.betas=[0.9,0.98,0.99]", r"optimizer\.betas must be a list of 2 values, but is \[0\.9, 0\.98, 0\.99\]"),
         ("optimizer=lbfgs", r"optimizer.*adafactor.*sgd"),
         ("schedule=linear", r"schedule\.total has no default"),
-        ("init_from=nowhere", r"init_from=nowhere init_checkpoint=best: .*nowhere is not a run: it does not exist"),
+        ("init_from=nowhere", r"init_from=\S*nowhere init_checkpoint=best: .*nowhere is not a run: it does not exist"),
         ("init_checkpoint=last", r"init_checkpoint=last says where in a run to begin, but init_from=RUN is not set"),
         ("init_weights=raw", r"init_weights=raw says where in a run to begin, but init_from=RUN is not set"),
         ("init_tokenizer=maybe", r"init_tokenizer=maybe \(Value 'maybe' is not a valid bool"),
@@ -90,6 +99,13 @@ def error_of(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("data.train=nowhere", r"nowhere"),
         ("data.dev=null", r"choose the best checkpoint by: set data\.dev=DIR/dev for the files DIR/dev\.de and DIR/dev\.en"),
         ("data.train=null", r"learn from: set data\.train=DIR/train for the files DIR/train\.de"),
+        ("data.max_length=5 [", r"data\.max_length=5 \[ cannot be read: .* needs quotes of its own, as in .data\.max_length="),
+        ("data.src={de", r"data\.src=\{de cannot be read"),
+        ("seed", r"there is no key seed|seed is neither key=value nor a flag"),
+        ("--foo", r"unrecognized arguments: --foo; the flags are those of Hydra"),
+        ("--cfg", r"argument --cfg/-c: expected one argument"),
+        ("data.train=[train,,dev]", r"data\.train=\[train,,dev\]: an item between its commas is empty"),
+        ("data.train=~/nowhere", r"data\.train: /.*/nowhere\.de does not exist"),
     ],
 )
 def test_an_impossible_setting_is_named_and_nothing_is_written(
@@ -165,3 +181,100 @@ def test_a_folder_that_is_no_run_is_named(folder: Path, capfd: pytest.CaptureFix
 
 def test_a_command_without_its_run_says_so(capfd: pytest.CaptureFixture[str]) -> None:
     assert "run" in error_of(capfd, "translate", "text=x")
+
+
+QUICK = ["tokenizer.vocab_size=286", "train.max_updates=1", "train.validate_every=1", "decode.beam=1", "decode.max_length=4"]
+
+
+def test_a_run_keeps_its_text_wherever_a_command_is_typed(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "my dir").mkdir()
+    (folder / "elsewhere").mkdir()
+    for name in ("train.de", "train.en"):
+        (folder / name).rename(folder / "my dir" / name)
+    command = ["train", *changed([*TEXT, *QUICK], "data.train=[my dir/train, dev]")]
+    assert main(command) == 0
+    config = (folder / "run" / "config.yaml").read_text()
+    for kept in ("my dir/train", "dev", "test"):
+        assert str(folder / kept) in config
+    assert main(command) == 0  # typed again, it is the same run
+    monkeypatch.chdir(folder / "elsewhere")
+    assert main(["evaluate", "../run", "split=dev"]) == 0
+    capfd.readouterr()
+    line = error_of(capfd, "evaluate", "../run", "split=test", "data.test=null")
+    assert "split=test is not in the run's corpus, which has only train, dev: set data.test=DIR/test" in line
+    line = error_of(capfd, "faithfulness", "../run", "split=test", "data={train:null,dev:null,test:null}")
+    assert "which has no text at all: set data.test=" in line
+    line = error_of(capfd, "align", "../run", "split=validation")
+    assert "split must be one of train, dev, test, but is 'validation'" in line
+    shutil.rmtree(folder / "run" / "checkpoints")
+    assert "run/checkpoints holds no checkpoint" in error_of(capfd, "translate", "../run", "text=Hund")
+
+
+def test_a_run_of_relative_paths_continues_in_the_folder_where_it_began(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["train", *TEXT, *QUICK]) == 0
+    begun = [*changed([*TEXT, *QUICK], "run_dir=tuned"), "init_from=run"]
+    assert main(["train", *begun]) == 0
+    config = folder / "tuned" / "config.yaml"
+    config.write_text(config.read_text().replace(f"{folder}/", ""))  # as older versions kept them
+    assert "init_from: run\n" in config.read_text()
+    assert main(["train", *begun]) == 0
+    assert main(["train", *changed(begun, f"init_from={folder}/run")]) == 0
+    capfd.readouterr()
+    line = error_of(capfd, "train", *changed(begun, "init_from=tuned"))
+    assert "init_from" in line
+
+
+LIMITED = """
+import resource, sys
+import nmt.cli, nmt.commands.translate, nmt.commands.evaluate, nmt.commands.score, hydra
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[1]) * 2**20,) * 2)
+sys.exit(nmt.cli.main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("command", [["translate", "text=der Hund"], ["evaluate", "split=dev"]])
+def test_too_little_memory_is_one_line_that_says_what_to_lower(make_run: Callable[..., Path], command: list[str]) -> None:
+    arguments = [*command, "decode.beam=1000000", "device=cpu", f"run={make_run('transformer_tiny')}"]
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, "64", *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        f"nmt {command[0]}: too little memory: lower decode.batch_size, decode.beam or decode.max_length, or give shorter lines"
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        RuntimeError("could not create a primitive"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+    ],
+)
+def test_every_way_to_say_too_little_memory_is_known(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    for command, run in (("score", "run=x"), ("explain", "run=x"), ("align", "run=x"), ("report", "run=x")):
+        monkeypatch.setattr(f"nmt.commands.{command}.main", fail)
+        assert f"nmt {command}: too little memory: " in error_of(capfd, command, run)
+
+
+def test_what_is_no_lack_of_memory_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("could not create a primitive descriptor for an LSTM forward propagation primitive")
+
+    monkeypatch.setattr("nmt.commands.report.main", fail)
+    with pytest.raises(RuntimeError, match="primitive descriptor"):
+        main(["report", "run=x"])

@@ -227,9 +227,24 @@ def test_what_cannot_work_is_named_before_anything_is_written(
     assert not (here / "sweeps").exists()
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("wrong", ["model=lung", "modell=luong", "optimizer.lrr=1", "train.keep=many", "train.keep=["])
+def test_what_is_wrong_is_named_wherever_the_flag_stands(
+    here: Path, capfd: pytest.CaptureFixture[str], wrong: str, place: int
+) -> None:
+    assert main(["train", wrong, "seed=1"]) == 2
+    plain = capfd.readouterr().err
+    arguments = [wrong, "seed=1,2"]
+    arguments.insert(place, "-m")
+    assert main(["train", *arguments]) == 2
+    assert capfd.readouterr().err == plain
+    assert list(here.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["train", "-m", "seed=1", "seed=2"], ["seed is typed twice", "seed=1,2"]),
         (["evaluate", "x", "-m"], ["-m", "only nmt train"]),
         (["train", "sweep_dir=x"], ["sweep_dir", "-m"]),
         (["train", "experiment=compare/families"], ["model, seed", "-m"]),
