@@ -184,7 +184,7 @@ def test_several_runs_of_several_kinds_translate_together(nmt: Any, make_run: Ma
     done = nmt("translate", *runs, "decode=wu", "decode.replace_unknown=true", stdin=b"der Hund\ndas Kind\n")
     assert done.status == 0, done.err
     sentences = ["der Hund", "das Kind"]
-    settings = {"length_rule": "wu", "length_penalty": 0.2, "coverage_penalty": 0.2, "replace_unknown": True}
+    settings = {"beam": 5, "length_rule": "wu", "length_penalty": 0.2, "coverage_penalty": 0.2, "replace_unknown": True}
     assert done.lines == Translator.load(runs).having(**settings).translate(sentences)
     assert nmt("translate", f"run=[{runs[0]},{runs[1]}]", "text=der Hund").status == 0
 

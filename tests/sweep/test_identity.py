@@ -69,7 +69,8 @@ def test_another_choice_of_configs_is_named_as_it_is_typed() -> None:
 def test_a_constant_is_compared_in_the_runs_that_are_there_not_only_in_those_to_come() -> None:
     begin(*GRID)
     assert "model.dropout (0.2 → 0.4)" in refused("model=bahdanau_tiny,encdec_tiny", "model.dropout=0.4", "sweep_dir=s")
-    assert "luong_tiny" in refused("model=bahdanau_tiny,encdec_tiny", "+model.readout=deep", "sweep_dir=s")
+    assert "model.readout (None → deep)" in refused("model=bahdanau_tiny,encdec_tiny", "+model.readout=deep", "sweep_dir=s")
+    assert "model.dropout (0.1 → 0.2)" in refused("model=bahdanau_tiny,luong_tiny", "model.dropout=0.2", "sweep_dir=s")
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -78,7 +79,7 @@ def test_a_constant_is_compared_in_the_runs_that_are_there_not_only_in_those_to_
     [
         (("model=luong_tiny,bahdanau_tiny",), ["model=bahdanau_tiny"]),
         (("model=bahdanau_tiny,encdec_tiny", "device=cpu", "train.keep=7"), ["model=bahdanau_tiny", "model=encdec_tiny"]),
-        (("model=bahdanau_tiny,luong_tiny", "model.dropout=0.2"), ["model=bahdanau_tiny"]),
+        (("model=bahdanau_tiny,luong_tiny", "train.log_every=7"), ["model=bahdanau_tiny"]),
     ],
 )
 def test_more_values_and_what_is_free_continue_a_sweep(kept: bool, more: tuple[str, ...], names: list[str]) -> None:
