@@ -8,7 +8,7 @@ import sentencepiece
 
 from nmt.config import TokenizerSettings
 from nmt.data.learning import LESS_RARE, LONGEST_LINE, MOST_OUTSIDE, RARE, coverage_of, parts_of
-from nmt.data.tokenizer import Tokenizer, train
+from nmt.data.tokenizer import SIDES, Tokenizer, train
 from nmt.errors import UserError
 
 Pair = tuple[str, str]
@@ -148,3 +148,21 @@ def test_pieces_of_one_side_normalised_are_those_that_sentencepiece_learns_with_
         settings,
     )
     assert tokenizer.pieces(range(310), "src") == other.pieces(range(310), "src")
+
+
+@each_kind
+def test_bytes_occur_in_training_where_a_text_has_characters_that_are_rare(pairs: list[Pair], kind: str) -> None:
+    source = random.Random(1)
+    others = [chr(source.choice([0x1F300, 0x4E00, 0x1E00]) + source.randrange(250)) for _ in range(200)]
+    text = [(f"{src} {other}", f"{tgt} {other}") for src, tgt, other in zip(*zip(*pairs, strict=True), others, strict=True)]
+    text += pairs * 20
+    for coverage, least in ((None, 60), (1.0, 0)):
+        settings = TokenizerSettings(type=kind, vocab_size=700, character_coverage=coverage)
+        with pytest.raises(UserError, match="more than this corpus supports") as caught:
+            train(text, TokenizerSettings(**vars(settings) | {"vocab_size": 5000}))
+        settings.vocab_size = int(str(caught.value).split("tokenizer.vocab_size=")[1].split()[0])
+        tokenizer = train(text, settings)
+        for side, sentences in zip(SIDES, zip(*text, strict=True), strict=True):
+            used = {piece for ids in tokenizer.encode(sentences, side) for piece in ids}
+            seen = used & set(tokenizer.byte_ids(side))
+            assert len(seen) >= least if least else not seen
