@@ -46,7 +46,7 @@ MEMORY = 1 << 30
 PATIENCE = 120.0
 """Seconds after which a command hangs, however busy the machine is."""
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-DATA = ("translate", "score", "align")
+DATA = ("translate", "raw", "score", "align")
 """Commands whose standard output is data, here a file, and so as it is."""
 
 Poison = Callable[["Site"], None]
@@ -109,6 +109,8 @@ def command_line(command: str, site: Site) -> list[str]:
             return training(work / "new", "train.max_updates=2", f"init_from={run}")
         case "translate":
             return ["translate", run, "text=The dog sleeps.", "threads=1"]
+        case "raw":
+            return ["translate", run, "text=The dog sleeps.", "weights=raw", "threads=1"]
         case "evaluate":
             return ["evaluate", run, "split=dev", "threads=1"]
         case "average":
@@ -489,7 +491,7 @@ def _of_checkpoints() -> Iterator[Attack]:
         "1 TB": sparse("model.safetensors"),
     }
     for name, poison in lies.items():
-        yield Attack("parameters", name, poison, ("translate", "average"), refused=True)
+        yield Attack("parameters", name, poison, ("raw", "average"), refused=True)
     names = ("../../../outside/file", "/etc/passwd", "..", "optimizer/../state.json", "a\\b", f"x{ESCAPE}", "", "config.yaml")
     for name in names:
         poison = manifest(lambda values, name=name: values["sha256"].update({name: "0" * 64}))  # type: ignore[misc]
@@ -581,7 +583,7 @@ def _of_escapes() -> Iterator[Attack]:
         "escape codes",
         "a tensor",
         tensors(lambda values: values.update({ESCAPE: torch.zeros(2)})),
-        ("translate",),
+        ("raw",),
         refused=True,
     )
     yield Attack(
