@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs that a stranger has poisoned, and whether any command that is typed about them does harm.
 
-    scripts/attack.py [--only TEXT] [--short] [--processes 2] [--seconds 20] [--folder DIR]
+    scripts/attack.py [--only PATTERN] [--short] [--processes 2] [--seconds 20] [--folder DIR]
 
 One tiny run is trained. Then, for each of some 300 attacks, a copy of it is poisoned — links at every place where nmt writes,
 pipes, devices and endless files where it reads, parameters, states and settings that lie, escape codes — and a command that a
@@ -46,7 +46,7 @@ MEMORY = 1 << 30
 PATIENCE = 120.0
 """Seconds after which a command hangs, however busy the machine is."""
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-DATA = ("translate", "score", "align")
+DATA = ("translate", "raw", "score", "align")
 """Commands whose standard output is data, here a file, and so as it is."""
 
 Poison = Callable[["Site"], None]
@@ -109,6 +109,8 @@ def command_line(command: str, site: Site) -> list[str]:
             return training(work / "new", "train.max_updates=2", f"init_from={run}")
         case "translate":
             return ["translate", run, "text=The dog sleeps.", "threads=1"]
+        case "raw":
+            return ["translate", run, "text=The dog sleeps.", "weights=raw", "threads=1"]
         case "evaluate":
             return ["evaluate", run, "split=dev", "threads=1"]
         case "average":
@@ -135,6 +137,14 @@ def put_link(place: str, target: str) -> Poison:
         remove(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(site.outside / target)
+
+    return poison
+
+
+def in_pipe(place: str) -> Poison:
+    def poison(site: Site) -> None:
+        (site.run / place).parent.mkdir(parents=True, exist_ok=True)
+        put(place, "fifo")(site)
 
     return poison
 
@@ -376,6 +386,7 @@ def attacks() -> Iterator[Attack]:
     for place, commands in WRITTEN.items():
         yield Attack("link to a file", place, put_link(place, "file"), commands)
         yield Attack("link to a new file", place, put_link(place, "new"), commands)
+        yield Attack("pipe where it writes", place, in_pipe(place), commands)
     yield Attack("hard link", "train.log", put_hard_link("train.log"), ("train",))
     yield Attack("hard link", "metrics.jsonl", put_hard_link("metrics.jsonl"), ("train",))
     for place, commands in FOLDERS.items():
@@ -480,7 +491,7 @@ def _of_checkpoints() -> Iterator[Attack]:
         "1 TB": sparse("model.safetensors"),
     }
     for name, poison in lies.items():
-        yield Attack("parameters", name, poison, ("translate", "average"), refused=True)
+        yield Attack("parameters", name, poison, ("raw", "average"), refused=True)
     names = ("../../../outside/file", "/etc/passwd", "..", "optimizer/../state.json", "a\\b", f"x{ESCAPE}", "", "config.yaml")
     for name in names:
         poison = manifest(lambda values, name=name: values["sha256"].update({name: "0" * 64}))  # type: ignore[misc]
@@ -572,7 +583,7 @@ def _of_escapes() -> Iterator[Attack]:
         "escape codes",
         "a tensor",
         tensors(lambda values: values.update({ESCAPE: torch.zeros(2)})),
-        ("translate",),
+        ("raw",),
         refused=True,
     )
     yield Attack(
@@ -725,7 +736,9 @@ def import_everything() -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="of the attacks, those with this text in kind, name or command")
+    parser.add_argument(
+        "--only", default="", help="of the attacks, those in whose kind, name and command this pattern is found"
+    )
     parser.add_argument("--short", action="store_true", help="one attack of each kind")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=20.0, help="of the CPU that a command may take")
@@ -738,7 +751,7 @@ def main() -> int:
         make_good(home / "good")
         import_everything()
         chosen = [(attack, command) for attack in attacks() for command in attack.commands]
-        chosen = [one for one in chosen if options.only in f"{one[0].kind}: {one[0].name}: nmt {one[1]}"]
+        chosen = [one for one in chosen if re.search(options.only, f"{one[0].kind}: {one[0].name}: nmt {one[1]}")]
         if options.short:
             chosen = list({attack.kind: (attack, command) for attack, command in reversed(chosen)}.values())
         outcomes = run_all(chosen, home, options.processes, options.seconds)

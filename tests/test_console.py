@@ -14,6 +14,7 @@ from rich.text import Text
 
 import nmt
 from nmt.cli import main
+from nmt.commands.streams import output_to, write_lines
 from nmt.console import LONGEST_MESSAGE, Output, logged_to, plain, say_on_console, visible
 
 PACKAGE = Path(nmt.__file__).parent
@@ -89,3 +90,16 @@ def test_nothing_is_shown_but_through_the_console(file: Path) -> None:
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert called not in ("print", "Console", "rich.print", "sys.stdout.write", "sys.stderr.write"), node.lineno
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_translations_are_raw_in_files_and_pipes_and_shown_on_a_terminal(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(stream, "isatty", lambda: terminal)
+    monkeypatch.setattr(sys, "stdout", stream)
+    with output_to(None) as output:
+        write_lines(output, ["Größe", "\x1b[2J\u202e"])
+    expected = "Größe\n\\x1b[2J\\u202e\n" if terminal else "Größe\n\x1b[2J\u202e\n"
+    assert stream.buffer.getvalue() == expected.encode()  # type: ignore[attr-defined]  # which a BytesIO has

@@ -13,6 +13,7 @@ from typing import Any
 from nmt.config import config_directory
 from nmt.errors import Interrupted, UserError
 from nmt.published import Published
+from nmt.saved import checked, read_yaml
 from nmt.sweep.identity import keep_identity
 from nmt.sweep.job import Job
 from nmt.sweep.plan import Plan, make_plan
@@ -77,13 +78,12 @@ def sweep(command_line: Sequence[str], *, train: Train, report: Report) -> int:
 
 def _say_best(written: Path, sweep_dir: Path) -> None:
     """Put what a search found beside its runs, and say it."""
-    from omegaconf import OmegaConf
-
     if written.exists():
-        results: Any = OmegaConf.load(written)
+        results = checked(read_yaml(written), dict[str, Any], written)
         with Published(sweep_dir, "search").writing() as scratch:
             shutil.copyfile(written, scratch / "best.yaml")
-        best = " ".join(f"{key}={value}" for key, value in (results.get("best_params") or {}).items())
+        found = checked(results.get("best_params") or {}, dict[str, Any], written)
+        best = " ".join(f"{key}={value}" for key, value in found.items())
         log.info(f"best of the search, in {sweep_dir / 'best.yaml'}: {best}")
 
 

@@ -14,6 +14,7 @@ from nmt.console import visible
 from nmt.errors import UserError
 from nmt.files import check_inside, folder_inside, open_inside, written_whole
 from nmt.lock import held
+from nmt.saved import MEBIBYTE, read_small
 
 
 class SweepState:
@@ -70,7 +71,8 @@ class SweepState:
     def asked_to_stop(self) -> int | None:
         """The signal that asked for it, or None."""
         try:
-            return int(self._stop.read_text(encoding="utf-8") or signal.SIGINT)
+            said = read_small(self._stop, most=20).decode(errors="replace")
+            return int(said) if said.isdecimal() else int(signal.SIGINT)
         except FileNotFoundError:
             return None
 
@@ -85,7 +87,8 @@ class SweepState:
     def failures(self) -> dict[str, str]:
         """The reason of every run that failed."""
         files = sorted(self._failed.glob("*.txt"))
-        return {file.name.removesuffix(".txt"): file.read_text(encoding="utf-8").partition("\n")[0] for file in files}
+        texts = {file: read_small(file, most=MEBIBYTE).decode(errors="replace") for file in files}
+        return {file.name.removesuffix(".txt"): text.partition("\n")[0] for file, text in texts.items()}
 
     @contextmanager
     def working_on(self, slug: str) -> Iterator[None]:
