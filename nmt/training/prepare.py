@@ -83,7 +83,6 @@ def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared
     else:
         tokenizer = cached_tokenizer(corpus, config["tokenizer"], cache)
     stores = {split: open_store(corpus, split, tokenizer, cache) for split in ("train", "dev")}
-    report_pieces({split: store.pieces for split, store in stores.items()}, fixed=config["init_from"] is not None)
     report_round_trip(tokenizer, texts["dev"][1])
     check_dev(model, stores["dev"])
     linked = (
@@ -104,6 +103,7 @@ def prepare(config: Config, device: torch.device) -> tuple[Run, Corpus, Prepared
         processes=distributed.size(),
         links=linked,
     )
+    report_pieces({split: store.pieces for split, store in stores.items()}, fixed=config["init_from"] is not None)
     if not exists:
         build_model(config["model"], vocabulary)  # sizes that are too large for any memory show before there is a run
         environment_now = environment(device, distributed.size())

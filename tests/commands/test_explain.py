@@ -175,7 +175,7 @@ def test_faithfulness_leaves_a_table_of_all_methods_beside_random(nmt: Any, make
     ("keys", "message"),
     [
         (["sentences=0"], r"sentences must be at least 1, but is 0"),
-        (["split=train2"], r"split=train2 is not in the run's corpus"),
+        (["split=train2"], r"split must be one of train, dev, test, but is 'train2'"),
         (["method=lime"], r"there is no method 'lime'"),
         (["method=rollout"], r"method=rollout needs self-attention"),
         (["method=[]"], r"method must be all"),

@@ -1,11 +1,13 @@
 """Length rules and coverage with numbers worked out by hand."""
 
+import itertools
 import math
 
 import pytest
 import torch
 
 from nmt.decoding.scoring import LENGTH_RULES, Scoring
+from nmt.decoding.stopping import Exact, Standing
 
 
 @pytest.mark.parametrize(
@@ -37,10 +39,12 @@ def test_what_was_not_looked_at_at_all_costs_much_but_not_everything() -> None:
 
 @pytest.mark.parametrize("rule", LENGTH_RULES)
 @pytest.mark.parametrize("penalty", [0.0, 0.6, 1.0, 2.0])
-def test_no_continuation_scores_above_the_bound(rule: str, penalty: float) -> None:
+def test_the_exact_stop_waits_for_every_continuation_that_could_be_better(rule: str, penalty: float) -> None:
     scoring, longest = Scoring(rule, penalty), 9
     for total in (-0.5, -20.0):
-        bound = scoring.bound(torch.tensor([total]), torch.tensor([longest]))
-        for length in range(1, longest + 2):
-            for further in (0.0, -1.0):
-                assert (total + further) / scoring.lp(torch.tensor(float(length))) <= bound + 1e-6  # rounding
+        for length, further in itertools.product(range(1, longest + 2), (0.0, -1.0)):
+            reachable = (total + further) / float(scoring.lp(torch.tensor(float(length))))
+            for finished, done in ((reachable - 1e-4, False), (0.0, True)):
+                scores, live = torch.tensor([[finished]]), torch.tensor([total])
+                standing = Standing(scores, torch.tensor([0]), live, length, torch.tensor([longest]), wanted=1)
+                assert bool(Exact(scoring).done(standing)) == done
