@@ -55,6 +55,7 @@ def named_stdout() -> Iterator[None]:
         return
     before.flush()
     named = _Named(before.buffer, before.encoding, errors="backslashreplace", line_buffering=before.line_buffering)
+    named.reconfigure(write_through=before.write_through)
     sys.stdout = named
     # Hydra prints by logging, which keeps errors to itself
     logs_errors, logging.raiseExceptions = logging.raiseExceptions, False

@@ -98,6 +98,8 @@ def error_of(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("data.max_length=5 [", r"data\.max_length=5 \[ cannot be read: .* needs quotes of its own, as in .data\.max_length="),
         ("data.src={de", r"data\.src=\{de cannot be read"),
         ("seed", r"there is no key seed|seed is neither key=value nor a flag"),
+        ("model/foo=bar", r"there is no key model/foo: nmt train --help"),
+        ("data.dev=", r"data\.dev= is empty: give a path, or null"),
         ("--foo", r"unrecognized arguments: --foo; the flags are those of Hydra"),
         ("--cfg", r"argument --cfg/-c: expected one argument"),
         ("data.train=[train,,dev]", r"data\.train=\[train,,dev\]: an item between its commas is empty"),
