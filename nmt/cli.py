@@ -307,7 +307,10 @@ def _one_line(command: str, overrides: list[str], error: Exception) -> str:
 
     if group := re.search(r"Could not override '(model/[^'@]+)'", str(error)):
         above = group[1].rpartition("/")[0]
-        message = f"{group[1]}= is a choice of {above}={'|'.join(_with_choice(group[1]))}, not of this one"
+        having = _with_choice(group[1])
+        if not having:
+            return f"there is no key {group[1]}: nmt {command} --help shows the choices of configs"
+        message = f"{group[1]}= is a choice of {above}={'|'.join(having)}, not of this one"
         inside = group[1].replace("model/", "")
         return message + (
             f"; in model/encoder=transformer it is model/{inside}@model.encoder.{inside}=" if inside in PARTS else ""

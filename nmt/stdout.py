@@ -1,6 +1,7 @@
 """Standard output of the command line: nothing is lost by its encoding, and what goes wrong with it says so."""
 
 import io
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -13,13 +14,24 @@ NAME = Path("standard output")
 
 
 class _Named(io.TextIOWrapper):
+    error: OSError | None = None
+
     def write(self, text: str, /) -> int:
-        with naming(NAME):
+        with self._noted():
             return super().write(text)
 
     def flush(self) -> None:
-        with naming(NAME):
+        with self._noted():
             super().flush()
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            with naming(NAME):
+                yield
+        except OSError as error:
+            self.error = error
+            raise
 
 
 def open_streams() -> None:
@@ -43,12 +55,18 @@ def named_stdout() -> Iterator[None]:
         return
     before.flush()
     named = _Named(before.buffer, before.encoding, errors="backslashreplace", line_buffering=before.line_buffering)
+    named.reconfigure(write_through=before.write_through)
     sys.stdout = named
+    # Hydra prints by logging, which keeps errors to itself
+    logs_errors, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         yield
         named.flush()
+        if named.error is not None:
+            raise named.error
     finally:
         sys.stdout = before
+        logging.raiseExceptions = logs_errors
         try:
             named.detach()
         except OSError:  # what could not be written goes nowhere, or the end of the process would try it again

@@ -34,14 +34,16 @@ def quoted(argument: str, *, sweeping: bool = False, command: str = "") -> str:
     In a sweep, what has commas for the data are several paths.
 
     Raises:
-        UserError: for a list with an empty item.
+        UserError: for a path, or an item of a list, that is empty.
     """
     key, equals, value = argument.partition("=")
     name = key.lstrip("+")
     if equals and takes_text(command, name):
         return f"{key}={_literal(value)}"
-    if not equals or name not in PATH_KEYS or value in ("null", ""):
+    if not equals or name not in PATH_KEYS or value == "null":
         return argument
+    if not value:
+        raise UserError(f"{argument} is empty: give a path, or null for none")
     if sweeping and name.startswith("data."):
         return argument if _FUNCTION.match(value) else f"{key}={','.join(_path(key, item) for item in _items(argument, value))}"
     return f"{key}={_path(key, value)}"

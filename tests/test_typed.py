@@ -101,6 +101,13 @@ def test_an_empty_item_of_a_list_is_named(typed: str) -> None:
         quoted(f"reference={typed}", command="evaluate")
 
 
+def test_an_empty_path_is_named_and_an_empty_text_is_text() -> None:
+    for key in ("run", "run_dir", "input", "reference", "data.train"):
+        with pytest.raises(UserError, match=f"{key}= is empty"):
+            quoted(f"{key}=", command="evaluate")
+    assert quoted("reference=", command="explain") == "reference=''"
+
+
 def test_in_a_sweep_commas_of_the_data_separate_paths_and_lists_of_them() -> None:
     argument = quoted("data.train=a b/train,[c d,e],'f,g'", sweeping=True, command="train")
     (override,) = OverridesParser.create().parse_overrides([argument])

@@ -134,7 +134,8 @@ def _check_texts(plan: Plan, configs: dict[tuple[str, ...], dict[str, Any]]) -> 
     runs = {plan.sweep_dir / slug(swept_settings(varies, plan.constants)): config for varies, config in configs.items()}
     first, *others = configs.values()
     if all(other["data"] == first["data"] for other in others):
-        runs |= {path.parent: first for path in plan.sweep_dir.glob("[!.]*/corpus.json")}
+        there = [path.parent for path in plan.sweep_dir.glob("[!.]*/corpus.json")]
+        runs |= {path: first for path in there if (settings_in(path.name) or {}).keys() == plan.swept.keys()}
     for directory, config in runs.items():
         try:
             found = other_text(directory, config) if (directory / "corpus.json").exists() else []
