@@ -745,6 +745,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where the runs are; default: a temporary one")
     options = parser.parse_args()
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
         home = Path(temporary)
         os.environ |= {"HOME": temporary, "NMT_CACHE": f"{temporary}/cache", "OMP_NUM_THREADS": "1", "TERM": "dumb"}
