@@ -208,16 +208,16 @@ def flush(folder: Path) -> None:
     """Have the disk hold a folder and everything below it."""
     for path in (*folder.rglob("*"), folder):
         with naming(path):
-            number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-            try:
-                os.fsync(number)
-            finally:
-                os.close(number)
+            _flush(path)
 
 
 def flush_folder(folder: Path) -> None:
     """Have the disk hold the names in a folder."""
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    _flush(folder, os.O_DIRECTORY)
+
+
+def _flush(path: Path, flags: int = os.O_NOFOLLOW) -> None:
+    number = os.open(path, os.O_RDONLY | flags)
     try:
         os.fsync(number)
     finally:

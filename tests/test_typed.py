@@ -121,7 +121,7 @@ def test_home_directories_are_found_in_every_path_and_in_no_text(monkeypatch: py
     home = str(tmp_path)
     found = composed("evaluate", "run=[~/a,~/b]", "input=~/c", "reference=[~/d e,f]", "output=~", "archive=~root/x")
     assert (found["run"], found["input"], found["output"]) == ([f"{home}/a", f"{home}/b"], f"{home}/c", home)
-    assert (found["reference"], found["archive"]) == ([f"{home}/d e", "f"], "/root/x")
+    assert (found["reference"], found["archive"]) == ([f"{home}/d e", "f"], str(Path("~root").expanduser() / "x"))
     keys = ("run_dir", "sweep_dir", "init_from", "guide.run", "guide.reverse", "guide.links", "paths.cache", "data.train")
     found = composed("train", "data=text", *(f"{key}=~/{key}" for key in keys))
     assert [found["run_dir"], found["guide"]["run"], found["paths"]["cache"]] == [
