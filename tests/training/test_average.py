@@ -132,7 +132,7 @@ def test_a_failed_write_leaves_the_earlier_average(checkpoints: Checkpoints, mon
 def test_a_damaged_average_is_not_loaded(checkpoints: Checkpoints, name: str) -> None:
     path = save_averaged(model(7), checkpoints, checkpoints.all()).directory / name
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(UserError, match=r"averaged.*was cut short or altered"):
+    with pytest.raises(UserError, match=r"averaged.*(was cut short or altered|is damaged)"):
         checkpoints.find("averaged").load_model(model(0))
 
 
@@ -188,5 +188,5 @@ def test_a_checkpoint_of_a_newer_format_is_not_averaged(checkpoints: Checkpoints
 
 def test_a_checkpoint_of_another_shape_is_not_averaged(checkpoints: Checkpoints) -> None:
     save(checkpoints, 50, width=5)
-    with pytest.raises(UserError, match=r"step-0000050.* does not fit the run's config\.yaml: .*size mismatch"):
+    with pytest.raises(UserError, match=r"step-0000050.* does not fit the run's config\.yaml: .*has shape"):
         fill_with_mean(model(0), choose(checkpoints, last=2, names=None))
