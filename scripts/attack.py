@@ -623,7 +623,7 @@ def snapshot(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
         content = hashlib.sha256(path.read_bytes()).hexdigest() if stat.S_ISREG(status.st_mode) else ""
-        found[str(path.relative_to(folder))] = f"{stat.S_IFMT(status.st_mode)} {status.st_nlink} {content}"
+        found[str(path.relative_to(folder))] = f"{stat.S_IFMT(status.st_mode)} {content}"
     return found
 
 

@@ -43,7 +43,7 @@ class NewerFormatError(UserError):
 class Manifest(TypedDict):
     """What `manifest.json` holds: for each other file, by its plain name, the SHA-256 of its content."""
 
-    format: int
+    format: Annotated[int, msgspec.Meta(ge=1)]
     sha256: dict[str, Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]]
 
 
