@@ -9,8 +9,12 @@ from typing import Any
 
 from nmt.errors import naming
 from nmt.files import inside, open_inside, written_whole
+from nmt.saved import damaged
 
 NAME = "metrics.jsonl"
+
+LONGEST_LINE = 2**24
+"""Bytes of a line: those with histograms of all parameters have some ten thousand."""
 
 
 class Record:
@@ -90,11 +94,19 @@ def _forget(path: Path, forgotten: Callable[[Mapping[str, Any]], bool]) -> None:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """What stands in a record; lines that are cut or none of ours are passed over."""
+    """What stands in a record; lines that are cut or none of ours are passed over.
+
+    Raises:
+        UserError: if a line has no end in sight, as in a file that is no record.
+    """
     if not path.exists():
         return
     with path.open("rb") as file:
-        for text in file:
+        while text := file.readline(LONGEST_LINE):
+            if len(text) == LONGEST_LINE and not text.endswith(b"\n"):
+                raise damaged(
+                    path, f"a line has more than {LONGEST_LINE:,} bytes", "remove it, and training goes on without it"
+                )
             try:
                 line = json.loads(text)
                 if isinstance(line["kind"], str) and isinstance(line["update"], int):

@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from nmt.errors import UserError
 from nmt.training.record import Record, write_once
 
 
@@ -82,3 +85,10 @@ def test_it_is_a_line_of_its_own_after_one_that_was_cut(tmp_path: Path) -> None:
     path.write_text('{"kind": "train", "update": 1}\n{"kind": "tra', encoding="utf-8")
     write_once(tmp_path, "final", 1, {})
     assert [line["kind"] for line in lines(path)] == ["train", "final"]
+
+
+def test_a_record_without_line_ends_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    with (tmp_path / "metrics.jsonl").open("wb") as file:
+        file.truncate(2**40)  # a sparse file
+    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged.*a line has more than 16,777,216 bytes"):
+        Record(tmp_path, updates=1, validated=1)
