@@ -239,7 +239,7 @@ def _task(command: str, *, with_traceback: bool) -> Callable[[Any], Any]:
             UnicodeEncodeError,
         ) as error:
             message = _message(error) or _too_little_memory(command, error)
-            if with_traceback or message is None:
+            if with_traceback or message is None or getattr(error, "filename", None) == str(STDOUT):
                 raise
             sys.exit(_fail(command, message))
 
@@ -251,8 +251,6 @@ def _message(error: Exception) -> str | None:
     if isinstance(error, UserError | LostProcessError):
         return str(error)
     if isinstance(error, OSError):
-        if error.filename == str(STDOUT):
-            return f"{STDOUT}: {error.strerror}"
         return f"{error.strerror}: {error.filename or 'while writing a file'}" if error.errno is not None else None
     if isinstance(error, RuntimeError | MemoryError):
         return None
@@ -321,7 +319,7 @@ def _one_line(command: str, overrides: list[str], error: Exception) -> str:
         from nmt.config import all_keys
 
         choices = [override for override in overrides if re.match(r"[a-z/]+=", override)]
-        near = get_close_matches(unknown[1], all_keys(command, choices), n=1)
+        near = get_close_matches(unknown[1], set(all_keys(command, choices)) - {unknown[1]}, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         return f"there is no key {unknown[1]}: {hint}nmt {command} --cfg job shows them all"
     if isinstance(error, OverrideParseException):

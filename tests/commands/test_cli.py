@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,14 @@ def test_output_that_cannot_be_written_is_one_line(arguments: list[str], stdout:
     done = nmt_to(stdout, *arguments)
     command = "nmt" if arguments[0].startswith("-") else f"nmt {arguments[0]}"
     assert (done.returncode, done.stderr.decode()) == (2, f"{command}: {message}\n")
+
+
+def test_a_result_that_cannot_be_written_is_one_line(make_run: Callable[..., Path]) -> None:
+    for arguments in (["translate", "text=der Hund"], ["evaluate", "split=dev", "data.dev_pairs=2", "breakdown=false"]):
+        done = nmt_to(">/dev/full", *arguments, "device=cpu", f"run={make_run('transformer_tiny')}")
+        lines = [line for line in done.stderr.decode().splitlines() if line.startswith("nmt ")]
+        assert (done.returncode, lines) == (2, [f"nmt {arguments[0]}: standard output: No space left on device"])
+        assert "Traceback" not in done.stderr.decode()
 
 
 def test_a_result_for_a_file_needs_no_standard_output(tmp_path: Path) -> None:
