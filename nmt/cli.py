@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _answer(arguments)
     except UserError as error:
         return _fail(command, str(error))
-    except BrokenPipeError:  # whoever read the output has read enough
+    except BrokenPipeError:  # the reader has closed the pipe
         return 141
     except OSError as error:
         if error.filename != str(STDOUT):
@@ -206,7 +206,7 @@ def _check_flags(arguments: list[str]) -> None:
 
     parser = get_args_parser()
     parser.allow_abbrev = False
-    parser.error = refuse  # type: ignore[method-assign]
+    parser.error = refuse  # type: ignore[method-assign]  # argparse offers no other way to raise instead of exit
     parser.parse_args(arguments)
 
 
@@ -227,7 +227,7 @@ def _task(command: str, *, with_traceback: bool) -> Callable[[Any], Any]:
             if command == "train":
                 check_single(HydraConfig.get())
             return _call(command, plain(config, command))
-        except BrokenPipeError:  # whoever read the output has read enough
+        except BrokenPipeError:  # the reader has closed the pipe
             sys.exit(141)
         except (
             MissingMandatoryValue,

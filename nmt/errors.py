@@ -1,5 +1,6 @@
 """The error that a user can mend, and what comes from outside: ends, and errors of the system."""
 
+import errno
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,18 @@ class Interrupted(KeyboardInterrupt):
 
     def __str__(self) -> str:
         return f"ended by {signal.Signals(self.signal_number).name}{self.what and ' '}{self.what}"
+
+
+def is_of_the_system(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, says that the system cannot read a file now, rather than that its content is wrong.
+
+    Too few file descriptors, no permission, or a failing disk are no damage of the file.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+            return True
+        error = error.__cause__
+    return False
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def _words(signature: str) -> str:
 
 
 def _signatures(groups: dict[str, list[Finished]]) -> list[str]:
-    """Those of all scores, a line each."""
+    """The signatures of all scores, one per line."""
     signed = [run.result.get("signatures", {}).items() for runs in groups.values() for run in runs]
     return list(dict.fromkeys(f"{SHOWN.get(name, name)}: {signature}" for one in signed for name, signature in one))
 

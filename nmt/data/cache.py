@@ -1,6 +1,5 @@
 """The cache of what was computed from text before."""
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -15,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypedDict, TypeVar
 
-from nmt.errors import naming
+from nmt.errors import is_of_the_system, naming
 from nmt.files import flush, flush_folder, regular_file
 from nmt.saved import read_json
 
@@ -29,7 +28,6 @@ DAY = 24 * 60 * 60
 """Seconds after which what a process has begun to write, and not touched since, is known to be left by one that was killed."""
 
 _SCRATCH = re.compile(r"\.[a-z]+-[0-9a-f]{32}-\w{8}")
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 
 class Manifest(TypedDict):
@@ -62,7 +60,7 @@ def cached(cache: Path, name: str, write: Callable[[Path], None], read: Callable
             try:
                 return _open(folder, read)
             except (OSError, ValueError, TypeError, LookupError, EOFError) as error:
-                if not _is_damage(error):
+                if is_of_the_system(error):
                     raise
                 log.warning(f"{folder} was cut short or altered: making it again")
                 _remove(folder, found)
@@ -108,15 +106,6 @@ def _manifest(folder: Path) -> Manifest:
             with naming(path), regular_file(path).open("rb") as file:
                 found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
     return {"name": folder.name, "sha256": found}
-
-
-def _is_damage(error: BaseException | None) -> bool:
-    """Whether an error is about what a folder holds, not about a system that cannot read it now."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno is not None and error.errno not in _NOT_THERE:
-            return False
-        error = error.__cause__
-    return True
 
 
 class _Identity(NamedTuple):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""That of UTF-8, which is no text."""
+"""The byte order mark of UTF-8, which is not part of the text."""
 
 _MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32LE",  # before that of UTF-16, which it begins with

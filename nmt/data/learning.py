@@ -38,7 +38,7 @@ def learn(texts: Mapping[str, Iterable[str]], settings: TokenizerSettings) -> di
         settings: what to learn; with a joint vocabulary both models have the same pieces.
 
     Raises:
-        UserError: if there is no text, or the vocabulary does not suit it.
+        UserError: if there is no text, or `tokenizer.vocab_size` is too small or too large for it.
     """
     rules = {"src": settings.normalization, "tgt": settings.target_normalization}
     lines = {side: list(_lines(texts[side], rules[side])) for side in rules}
@@ -148,7 +148,7 @@ def _ascii(lines: Iterable[str]) -> str:
 
 
 def _normalizing(model: bytes, rule: str) -> bytes:
-    """A model that normalises by a rule what it encodes. Of two protocol buffers one after the other the second wins."""
+    """A copy of a model with another normalisation rule: of two concatenated protocol buffers the second one's fields count."""
     normalizer = sentencepiece.SentencePieceNormalizer(
         rule_name=rule, add_dummy_prefix=True, escape_whitespaces=True, remove_extra_whitespaces=True
     )

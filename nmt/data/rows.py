@@ -33,7 +33,7 @@ class Rows:
             raise ValueError(f"the numbers must be from 0 to {size - 1}, but are not")
 
     def span(self, begin: int, end: int) -> npt.NDArray[Any]:
-        """The numbers of consecutive rows, one after the other."""
+        """The concatenated values of consecutive rows."""
         return self._values[self._offsets[begin] : self._offsets[end]]
 
     def __len__(self) -> int:

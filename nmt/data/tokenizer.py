@@ -175,7 +175,7 @@ def cached_tokenizer(corpus: Corpus, config: Mapping[str, Any], cache: Path) -> 
     """The tokenizer of a corpus' training split, from the cache or trained now.
 
     Raises:
-        UserError: if the split is empty, or the vocabulary does not suit it.
+        UserError: if the split is empty, or `tokenizer.vocab_size` is too small or too large for it.
     """
     settings = TokenizerSettings(**config)
     decisive = {name: value for name, value in config.items() if name != "sampling"}
@@ -213,7 +213,7 @@ def train(pairs: Iterable[tuple[str, str]], settings: TokenizerSettings) -> Toke
     """Learn the pieces of a corpus. The same text and settings give the same model, byte for byte.
 
     Raises:
-        UserError: if there is no text, or the vocabulary does not suit the corpus.
+        UserError: if there is no text, or `tokenizer.vocab_size` is too small or too large for it.
     """
     used = list(islice(pairs, settings.train_sentences))  # the pieces of a large corpus are settled long before its end
     texts = {"src": (src for src, _ in used), "tgt": (tgt for _, tgt in used)}

@@ -60,7 +60,7 @@ def write_evaluation(
     more: Mapping[str, Any] | None = None,
     picture: "Figure | None" = None,
 ) -> None:
-    """Write `sources.txt`, `references.txt` and `hypotheses.txt`, a sentence a line, and `scores.json`.
+    """Write `sources.txt`, `references.txt` and `hypotheses.txt`, one sentence per line, and `scores.json`.
 
     Further references are `references-2.txt` and so on. They take the place of an earlier evaluation as a whole, when all of
     them are written, so that no score stands beside a text that it is not of.

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model
 from torch import Tensor, nn
 
-from nmt.errors import UserError
+from nmt.errors import UserError, is_of_the_system
 from nmt.files import open_regular
 from nmt.machine import physical_memory
 from nmt.saved import MEBIBYTE, Count, checked, damaged, read_json
@@ -49,8 +49,8 @@ class Manifest(TypedDict):
 
 _UNREADABLE: tuple[type[Exception], ...]
 _UNREADABLE = (pickle.UnpicklingError, EOFError, RuntimeError, LookupError, AttributeError, TypeError, ValueError)
-_UNREADABLE += (AssertionError, ArithmeticError, MemoryError, NotImplementedError, OSError, struct.error)
-"""What torch says of a file that is none of its own."""
+_UNREADABLE += (AssertionError, ArithmeticError, NotImplementedError, struct.error)
+"""What `torch.load` raises for a file whose content it cannot make sense of: its unpickler passes on whatever it meets."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Checkpoint:
         """What is wrong with it, or None.
 
         Raises:
-            UserError: if it has a newer format.
+            UserError: if it has a newer format, or the system cannot read it now.
         """
         try:
             sums = self.manifest()["sha256"]
@@ -126,6 +126,8 @@ class Checkpoint:
         except NewerFormatError:
             raise
         except UserError as error:
+            if is_of_the_system(error):
+                raise
             return str(error)
         except (FileNotFoundError, NotADirectoryError) as error:
             return f"{error.filename} is missing"

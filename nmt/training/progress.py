@@ -85,7 +85,7 @@ class Progress:
         return progress
 
     def as_state(self) -> dict[str, Any]:
-        """What `state.json` holds: all fields, and the updates of the best validations, for whoever keeps their checkpoints."""
+        """The content of `state.json`: all fields, and the updates of the best validations, whose checkpoints are kept."""
         return asdict(self) | {RANKED: [one.update for one in self.ranked]}
 
     @property

@@ -1,5 +1,6 @@
 """Checkpoints are whole or not believed."""
 
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -256,3 +257,16 @@ def test_links_of_a_stranger_among_the_checkpoints_lead_nowhere(checkpoints: Che
     assert sorted(path.relative_to(outside).as_posix() for path in outside.rglob("*")) == [
         "precious.txt", "step-0000001", "step-0000001/precious.txt",
     ]  # fmt: skip
+
+
+def test_too_few_file_descriptors_are_no_damage(checkpoints: Checkpoints) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises((UserError, OSError), match="Too many open files"):
+            checkpoints.find("30").damage()
+        with pytest.raises((UserError, OSError), match="Too many open files"):
+            checkpoints.newest_intact(lambda problem: pytest.fail(f"taken for damage: {problem}"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert checkpoints.newest_intact(pytest.fail) == checkpoints.find("30")
