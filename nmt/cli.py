@@ -46,6 +46,23 @@ STREAMING = (["translate"], ["score"], ["align"])
 """Commands whose result goes to standard output, or to a file."""
 
 
+def run() -> NoReturn:
+    """Run the command line of this process and end it with the exit status."""
+    status: object
+    try:
+        status = main()
+    except SystemExit as end:
+        status = end.code
+    if {"RANK", "WORLD_SIZE"} <= os.environ.keys() and isinstance(status, int):
+        # A thread of gloo may still hold the last tensor that was sent. It aborts the process when it gives it back
+        # to an interpreter that is being taken down, so that is not done
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments

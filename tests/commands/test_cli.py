@@ -29,6 +29,21 @@ def test_version_is_the_package_version(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == f"nmt {nmt.__version__}\n"
 
 
+@pytest.mark.parametrize("launched", [True, False])
+@pytest.mark.parametrize(("arguments", "status"), [(["--version"], 0), (["nonsense"], 2)])
+def test_one_of_many_processes_ends_without_taking_the_interpreter_down(
+    launched: bool, arguments: list[str], status: int
+) -> None:
+    # A thread of gloo that gives back a tensor meanwhile would abort it: status 134 after a training that went well
+    code = "import atexit; atexit.register(print, 'taken down'); from nmt.cli import run; run()"
+    variables = {"RANK": "1", "WORLD_SIZE": "2"} if launched else {}
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert ("taken down" in done.stdout) is not launched
+    assert ("there is no command" in done.stderr) if status else (nmt.__version__ in done.stdout)
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = "import sys; from nmt.cli import main; main(['--help']); print(sorted({m.partition('.')[0] for m in sys.modules}))"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -3,6 +3,7 @@
 dealt_updates.py MODEL ddp|fsdp UPDATES CACHE OUTPUT
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -58,3 +59,4 @@ def update(name: str, parallel: str, updates: int, cache: Path, device: torch.de
 
 if __name__ == "__main__":
     main(sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]), Path(sys.argv[5]))
+    os._exit(0)  # as `nmt.cli.run` does, and for its reason
