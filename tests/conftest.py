@@ -28,6 +28,11 @@ from nmt.vocabulary import UNK
 Pair = tuple[str, str]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first: a long one that begins last would leave all processes but one idle."""
+    items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+
+
 @pytest.fixture(scope="session")
 def compose_model() -> Callable[..., dict[str, Any]]:
     """The plain dict under `model` that overrides such as `model=luong` give."""
