@@ -48,8 +48,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("model", "parallel", "processes"),
     [
         *(("transformer_tiny", "ddp", 2), ("transformer_tiny", "ddp", 4), ("transformer_tiny", "fsdp", 2)),
-        *(("luong_tiny", "ddp", 4), ("luong_tiny", "fsdp", 2)),
-        pytest.param("luong_tiny", "ddp", 2, marks=pytest.mark.slow),
+        ("luong_tiny", "fsdp", 2),
+        *(pytest.param("luong_tiny", "ddp", processes, marks=pytest.mark.slow) for processes in (2, 4)),
     ],
 )
 def test_any_number_of_processes_ends_in_the_parameters_of_one(model: str, parallel: str, processes: int, folder: Path) -> None:
